@@ -57,6 +57,7 @@ struct plx_port_caps {
     bool steer_by_cid;     // packets reach the queue named by the core octet of the connection ID
     uint8_t mac[6];        // frames: our address
     uint16_t vlan;         // frames: tag to put on, 0 for none
+    struct plx_addr bound; // datagrams: the first listen address in force, with the port that a 0 became
     char describe[160];    // one line for people: driver, device, offloads in force, instruction sets, …
 };
 
@@ -117,6 +118,14 @@ struct plx_port_ops {
 
     // Counters of this queue since open; any thread may read them (monotonic, relaxed).
     void (*stats)(const struct plx_port *port, uint16_t queue, struct plx_port_stats *out);
+
+    // One more source port for a client that wants one per connection: *local gets an unspecified IP and the new
+    // port; packets sent with it as `local` leave from there, and the answers come to this queue. PLX_ERR_SYSTEM when
+    // the system has none left. Owning core, outside of the packet path (it makes a socket). Both are NULL when the
+    // port sends from any port it is told to (frames, loop, sim): then the caller picks numbers itself.
+    PLX_MUST_USE enum plx_err (*source_open)(struct plx_port *port, uint16_t queue, enum plx_af af,
+                                             struct plx_addr *local);
+    void (*source_close)(struct plx_port *port, uint16_t queue, const struct plx_addr *local);
 };
 
 struct plx_port {
