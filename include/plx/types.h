@@ -88,6 +88,19 @@ struct plx_span { // borrowed bytes, not NUL-terminated
     size_t len;
 };
 
+// Somebody who keeps bytes alive. release() is called exactly once for every buffer handed over with this owner, on the core that owns
+// the stream, when the bytes are no longer needed (acknowledged, reset, or the connection is gone). The implementer counts.
+struct plx_owner {
+    void (*release)(struct plx_owner *owner, const void *data, size_t len);
+};
+
+// Bytes on their way out, borrowed until owner->release. owner NULL: they outlive the engine (constants, prepared blocks).
+struct plx_buf {
+    const void *data;
+    size_t len;
+    struct plx_owner *owner;
+};
+
 // An HTTP field (or pseudo-field, whose name starts with ':'): borrowed bytes.
 struct plx_field {
     const char *name; // lower case

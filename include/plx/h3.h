@@ -1,0 +1,167 @@
+// plx/h3.h -- HTTP/3 (RFC 9114) for servers and clients.
+//
+// One object, the request (struct plx_h3_req), stands for one exchange on one stream, on either side. The
+// handler's functions are called on the core that owns the connection, from inside its receive phase: they
+// must not block, and whatever they are given is borrowed for the duration of the call. What they hand over
+// (struct plx_buf) is borrowed by Pollux until its owner is told. All functions below are for that core
+// only, and may be called from inside the handler's functions.
+//
+//   server:  on_request ─► [on_body …] ─► on_end          … any time: plx_h3_respond / send_body / send_trailers
+//   client:  plx_h3_request ─► [send_body …]              on_response ─► [on_body …] ─► on_end
+//   both:    on_closed, exactly once and last: the request is gone, forget the pointer.
+
+#ifndef PLX_H3_H
+#define PLX_H3_H
+
+#include <plx/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct plx_conn;     // plx/conn.h
+struct plx_h3_conn;  // one HTTP/3 connection
+struct plx_h3_req;   // one request and its response
+struct plx_h3_block; // a prepared response
+
+// RFC 9114 section 8.1 and RFC 9204 section 6.
+enum plx_h3_code {
+    PLX_H3_DATAGRAM_ERROR = 0x33, // RFC 9297
+    PLX_H3_NO_ERROR = 0x100,
+    PLX_H3_GENERAL_PROTOCOL_ERROR,
+    PLX_H3_INTERNAL_ERROR,
+    PLX_H3_STREAM_CREATION_ERROR,
+    PLX_H3_CLOSED_CRITICAL_STREAM,
+    PLX_H3_FRAME_UNEXPECTED,
+    PLX_H3_FRAME_ERROR,
+    PLX_H3_EXCESSIVE_LOAD,
+    PLX_H3_ID_ERROR,
+    PLX_H3_SETTINGS_ERROR,
+    PLX_H3_MISSING_SETTINGS,
+    PLX_H3_REQUEST_REJECTED,
+    PLX_H3_REQUEST_CANCELLED,
+    PLX_H3_REQUEST_INCOMPLETE,
+    PLX_H3_MESSAGE_ERROR,
+    PLX_H3_CONNECT_ERROR,
+    PLX_H3_VERSION_FALLBACK,
+    PLX_QPACK_DECOMPRESSION_FAILED = 0x200,
+    PLX_QPACK_ENCODER_STREAM_ERROR,
+    PLX_QPACK_DECODER_STREAM_ERROR,
+};
+
+#define PLX_H3_LENGTH_UNKNOWN UINT64_MAX
+
+// A validated message head (RFC 9114 section 4.3). Borrowed during the call that brings it.
+struct plx_h3_head {
+    struct plx_span method, scheme, authority, path, protocol; // requests; empty span (p NULL) when absent
+    uint16_t status;                 // responses; 0 in requests
+    uint64_t content_length;         // PLX_H3_LENGTH_UNKNOWN when not given
+    const struct plx_field *fields;  // without pseudo-fields, in order of arrival; cookie crumbs are not joined
+    uint16_t field_count;
+};
+
+// The first field of that (lower-case) name, or NULL. O(fields).
+PLX_API const struct plx_field *plx_h3_head_find(const struct plx_h3_head *head, const char *name);
+
+// What a program wants to be told. Any pointer may be NULL. user: as plx_h3_req_set_user set it, else NULL.
+struct plx_h3_handler {
+    void *ctx; // reachable by plx_h3_req_ctx()
+
+    // Server: a request's head has arrived; has_body is false when the stream ends with it (GET): then on_end follows at once.
+    void (*on_request)(struct plx_h3_req *req, const struct plx_h3_head *head, bool has_body);
+    // Client: a response's head; interim responses (1xx) come through on_interim.
+    void (*on_response)(struct plx_h3_req *req, const struct plx_h3_head *head);
+    void (*on_interim)(struct plx_h3_req *req, const struct plx_h3_head *head);
+    // Body octets in order. Returns how many were taken; fewer than len: the rest is kept (and the peer held back by flow
+    // control) until plx_h3_resume(). NULL: bodies are read and thrown away.
+    size_t (*on_body)(struct plx_h3_req *req, const uint8_t *data, size_t len);
+    // The message is complete and valid; trailers NULL or borrowed.
+    void (*on_end)(struct plx_h3_req *req, const struct plx_field *trailers, uint16_t trailer_count);
+    // After a send returned PLX_ERR_AGAIN, or when less than half of the send queue is left unacknowledged: room again.
+    void (*on_writable)(struct plx_h3_req *req);
+    // Last call for this request. code: PLX_H3_NO_ERROR when both directions ended well, else the reset or connection error code;
+    // is_peer tells who raised it.
+    void (*on_closed)(struct plx_h3_req *req, uint64_t code, bool is_peer);
+    // Client: the server will process no request from this stream id on (GOAWAY); new requests are refused with PLX_ERR_CLOSED.
+    // Server: the client sent GOAWAY (push id; informational).
+    void (*on_goaway)(struct plx_h3_conn *conn, uint64_t id);
+};
+
+// --- about a request ---------------------------------------------------------------------------------------
+
+PLX_API void *plx_h3_req_user(const struct plx_h3_req *req);
+PLX_API void plx_h3_req_set_user(struct plx_h3_req *req, void *user);
+PLX_API void *plx_h3_req_ctx(const struct plx_h3_req *req);            // the handler's ctx
+PLX_API struct plx_h3_conn *plx_h3_req_conn(const struct plx_h3_req *req);
+PLX_API uint64_t plx_h3_req_id(const struct plx_h3_req *req);          // the stream ID
+PLX_API uint64_t plx_h3_req_unsent(const struct plx_h3_req *req);      // octets accepted but not yet acknowledged
+
+// --- server ------------------------------------------------------------------------------------------------
+
+// Sends the response's head, and its body when there is one. HEAD requests: hand over the same body; only its length is used
+// (a content-length field is the caller's). fin: nothing follows (no more body, no trailers).
+//
+// Ownership: fields are copied (encoded) before return; body is borrowed until its owner's release.
+// Returns:   PLX_OK           accepted
+//            PLX_ERR_AGAIN    nothing was sent: the send queue is full; again in on_writable
+//            PLX_ERR_CLOSED   the stream is gone (the owner's release was called); drop it
+//            PLX_ERR_INVALID  a field that RFC 9114 section 4.2 forbids, a second final response, or status outside 100..599
+//            PLX_ERR_NOMEM    no send block left; engine.buffer_memory is too small for this load
+// Cost:      one encoding pass over the fields, no allocation.
+PLX_API PLX_MUST_USE enum plx_err plx_h3_respond(struct plx_h3_req *req, uint16_t status, const struct plx_field *fields,
+                                                 uint16_t count, struct plx_buf body, bool fin);
+
+// The fast path: a response prepared beforehand, whole with fin. One pointer is queued, nothing is encoded or copied.
+// Returns as plx_h3_respond. The block must not be freed before all requests that use it are closed: it counts them.
+PLX_API PLX_MUST_USE enum plx_err plx_h3_respond_block(struct plx_h3_req *req, struct plx_h3_block *block);
+
+// Encodes a response once. body may be empty (data NULL). It is copied into the block when it is at most 16 KB, else borrowed
+// until plx_h3_block_free() has been called and the last user is gone (then its owner's release). NULL when fields are invalid or memory is short. Any thread,
+// not on the packet path (allocates). Blocks are per core: use one block from one core only.
+PLX_API struct plx_h3_block *plx_h3_block_new(uint16_t status, const struct plx_field *fields, uint16_t count,
+                                              struct plx_buf body);
+PLX_API void plx_h3_block_free(struct plx_h3_block *block); // gone when the last response that uses it is
+
+// 1xx before the final response; any number. Returns as plx_h3_respond.
+PLX_API PLX_MUST_USE enum plx_err plx_h3_send_interim(struct plx_h3_req *req, uint16_t status,
+                                                      const struct plx_field *fields, uint16_t count);
+
+// --- both --------------------------------------------------------------------------------------------------
+
+// More body (a DATA frame each). len 0 with fin ends the message.
+PLX_API PLX_MUST_USE enum plx_err plx_h3_send_body(struct plx_h3_req *req, struct plx_buf body, bool fin);
+
+// Ends the message with trailer fields.
+PLX_API PLX_MUST_USE enum plx_err plx_h3_send_trailers(struct plx_h3_req *req, const struct plx_field *fields, uint16_t count);
+
+// The handler can take body octets again after on_body took less than it was given. on_body may be called from inside.
+PLX_API void plx_h3_resume(struct plx_h3_req *req);
+
+// Gives the exchange up in both directions (RESET_STREAM, STOP_SENDING) with an error code; on_closed follows later, not from inside.
+PLX_API void plx_h3_cancel(struct plx_h3_req *req, uint64_t code);
+
+// --- client ------------------------------------------------------------------------------------------------
+
+// Starts a request. fields begin with the pseudo-fields (:method, :scheme, :authority, :path), or those are taken
+// from head: here head carries them and fields has the rest. has_body: plx_h3_send_body follows; else the request ends with its head.
+// user is set before any callback.
+//
+// Returns:   PLX_OK and *out; PLX_ERR_AGAIN the peer's stream limit is reached (try when a request closes); PLX_ERR_CLOSED
+//            the connection is closing or the server sent GOAWAY; PLX_ERR_INVALID; PLX_ERR_NOMEM.
+PLX_API PLX_MUST_USE enum plx_err plx_h3_request(struct plx_h3_conn *conn, const struct plx_h3_head *head, bool has_body,
+                                                 void *user, struct plx_h3_req **out);
+
+// --- connection --------------------------------------------------------------------------------------------
+
+// No new requests: sends GOAWAY (server: twice, first with the largest ID, then the true one, RFC 9114 section 5.2); the connection
+// closes with H3_NO_ERROR when the last request is done.
+PLX_API void plx_h3_conn_shutdown(struct plx_h3_conn *conn);
+PLX_API struct plx_conn *plx_h3_conn_transport(const struct plx_h3_conn *conn);
+PLX_API void *plx_h3_conn_user(const struct plx_h3_conn *conn);
+PLX_API void plx_h3_conn_set_user(struct plx_h3_conn *conn, void *user);
+PLX_API uint32_t plx_h3_conn_open_requests(const struct plx_h3_conn *conn);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
