@@ -43,6 +43,10 @@ struct plx_tls_cfg {
 struct plx_tls_ctx *plx_tls_ctx_new(const struct plx_tls_cfg *cfg, char *err, size_t err_len);
 void plx_tls_ctx_free(struct plx_tls_ctx *ctx);
 
+// Replaces the key that session tickets are sealed with when it has served for one ticket_lifetime (the one before it still opens
+// tickets). Call about once a second, from one thread at a time; handshakes on other cores go on meanwhile. Does nothing on a client.
+void plx_tls_ctx_rotate(struct plx_tls_ctx *ctx, plx_time now);
+
 struct plx_tls_events {
     // A secret is ready. is_tx: we protect with it, else we unprotect with it. s is borrowed.
     void (*on_secret)(void *arg, enum plx_level level, bool is_tx, const struct plx_secret *s);
@@ -55,6 +59,9 @@ struct plx_tls_events {
     void (*on_complete)(void *arg);
     // TLS gives up; alert is the TLS alert number: CRYPTO_ERROR 0x0100 + alert, RFC 9001 section 4.8.
     void (*on_alert)(void *arg, uint8_t alert, const char *why);
+    // The peer broke a rule that QUIC adds to TLS: close with PROTOCOL_VIOLATION, RFC 9001 sections 4.1.3 and 8.4. May be NULL:
+    // on_alert then hears unexpected_message or illegal_parameter instead.
+    void (*on_violation)(void *arg, const char *why);
     // Client: a session that can be resumed, serialised (opaque; includes nothing of QUIC). Borrowed.
     void (*on_session)(void *arg, const uint8_t *session, size_t len);
 };
@@ -76,7 +83,7 @@ void plx_tls_free(struct plx_tls *tls);
 // Client: produces the ClientHello. Server: nothing to do, but legal. False after on_alert (or on_peer_params said no).
 bool plx_tls_start(struct plx_tls *tls);
 // In-order CRYPTO bytes of one level; consumes all of them (TLS buffers partial messages itself). False as above.
-// Bytes at a level other than the current reading level are an unexpected_message alert, RFC 9001 section 4.1.3.
+// Bytes at a level that TLS has left are a violation, RFC 9001 section 4.1.3; at one it has not reached, an unexpected_message alert.
 bool plx_tls_recv(struct plx_tls *tls, enum plx_level level, const uint8_t *data, size_t len);
 
 // What was negotiated, valid after on_complete; pointers live as long as the plx_tls (strings of ciphers and groups are static).
