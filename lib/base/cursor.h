@@ -28,7 +28,7 @@
 #include "base/check.h"
 #include "plx/types.h"
 
-//= rfc9000 16 "the maximum value"
+//= rfc9000 16 "encode 6-, 14-, 30-, or 62-bit values, respectively"
 #define PLX_VARINT_MAX ((UINT64_C(1) << 62) - 1)
 
 // Bytes that v takes as a variable-length integer; v <= PLX_VARINT_MAX.
