@@ -1,0 +1,81 @@
+// recovery.h -- acknowledgement, loss and congestion of a connection as one thing (RFC 9002), over three packet number spaces.
+//
+// The connection owns a struct plx_space per packet number space (space.h: next number, received numbers, sent packets) and one
+// struct plx_recovery (RTT, congestion controller, pacer, ECN, probe timer). References of frames come back through on_acked and on_lost.
+// Congestion controllers are a table of operations (cc.h): NewReno and CUBIC with HyStart++ now.
+
+#ifndef PLX_QUIC_RECOVERY_H
+#define PLX_QUIC_RECOVERY_H
+
+#include <plx/types.h>
+
+#include "quic/recovery/space.h"
+#include "quic/recovery/rtt.h"
+#include "quic/recovery/cc.h"
+#include "quic/recovery/pacer.h"
+#include "quic/recovery/ecn.h"
+#include "quic/wire/frame.h"
+#include "quic/wire/ref.h"
+
+enum plx_space_id { PLX_SPACE_INITIAL, PLX_SPACE_HANDSHAKE, PLX_SPACE_APP, PLX_SPACE_COUNT };
+
+struct plx_recovery_cfg {
+    const struct plx_cc_ops *cc;   // plx_cc_cubic, plx_cc_newreno
+    uint16_t initial_cwnd_packets;
+    bool hystart, pacing, ecn;
+    plx_dur initial_rtt;           // 333 ms
+};
+
+// What happens to references; a table so that the connection dispatches by kind. Called from inside on_ack and on_timeout.
+struct plx_recovery_events {
+    void (*on_acked)(void *arg, enum plx_space_id space, const struct plx_ref *ref);
+    void (*on_lost)(void *arg, enum plx_space_id space, const struct plx_ref *ref);
+};
+
+struct plx_recovery_ack_result {
+    uint64_t error;               // 0, or PROTOCOL_VIOLATION: an acknowledgement of what was never sent
+    bool newly_acked, any_ack_eliciting_acked, any_lost, persistent_congestion;
+    uint64_t largest_newly_acked; // valid with newly_acked
+    bool ecn_failed;              // validation failed just now (RFC 9000 section 13.4.2)
+};
+
+struct plx_recovery; // defined here by its module: embedded in the connection
+
+void plx_recovery_init(struct plx_recovery *r, const struct plx_recovery_cfg *cfg, uint16_t mtu, const struct plx_recovery_events *ev, void *arg);
+
+// An ACK frame for a space (frame's ranges are still a cursor over the packet, see frame.h). peer_max_ack_delay and exponent were set by
+// plx_recovery_set_peer once the transport parameters are known.
+void plx_recovery_on_ack(struct plx_recovery *r, struct plx_space *sp, enum plx_space_id id, const struct plx_frame_ack *ack, plx_time now,
+                         struct plx_recovery_ack_result *out);
+void plx_recovery_set_peer(struct plx_recovery *r, plx_dur max_ack_delay, uint8_t ack_delay_exponent);
+void plx_recovery_on_handshake_confirmed(struct plx_recovery *r); // PTO for the application space from now on
+
+// A packet leaves. refs of frames that need it (ACK-only packets: is_ack_eliciting and in_flight false). false: no memory for the record:
+// the caller must not send it. Sets the ECN mark to use through plx_ecn_mark().
+bool plx_recovery_on_sent(struct plx_recovery *r, struct plx_space *sp, enum plx_space_id id, uint64_t pn, uint16_t bytes, bool is_ack_eliciting,
+                          bool in_flight, uint8_t ecn_mark, const struct plx_refs *refs, plx_time now);
+
+// How many octets congestion control and pacing let go now; 0 with *wait_until set (NEVER when only an ACK can help). Probes ignore it.
+uint64_t plx_recovery_can_send(struct plx_recovery *r, plx_time now, plx_time *wait_until);
+void plx_recovery_set_app_limited(struct plx_recovery *r, bool is_app_limited);
+
+// Loss timer or PTO over the given spaces (NULL: discarded). has_keys tells for which spaces PTO packets may be sent; is_client_unvalidated: the
+// anti-deadlock PTO of RFC 9002 section 6.2.2.1 applies.
+plx_time plx_recovery_deadline(const struct plx_recovery *r, struct plx_space *const sp[PLX_SPACE_COUNT], bool has_handshake_keys, bool is_client_unvalidated);
+enum plx_recovery_fired { PLX_FIRED_NOTHING, PLX_FIRED_LOSS, PLX_FIRED_PTO };
+// PTO: the caller sends one or two ack-eliciting packets in *probe_space (sp->probes_wanted is set); what is oldest unacknowledged in that space has
+// been reported through on_lost-like retransmission hints (on_lost is called for references of the oldest packets without declaring them lost in cc: see probe).
+enum plx_recovery_fired plx_recovery_on_timeout(struct plx_recovery *r, struct plx_space *const sp[PLX_SPACE_COUNT], bool has_handshake_keys,
+                                                bool is_client_unvalidated, plx_time now, enum plx_space_id *probe_space);
+
+// Keys of a space are discarded: its packets leave flight uncounted (RFC 9002 section 6.4), its memory returns.
+void plx_recovery_discard_space(struct plx_recovery *r, struct plx_space *sp, enum plx_space_id id);
+// The path changed (migration to another IP): new controller state and RTT (RFC 9000 section 9.4).
+void plx_recovery_on_path_change(struct plx_recovery *r, uint16_t mtu);
+// Everything sent so far is to be sent again (Retry, version change): on_lost for all, not in cc.
+void plx_recovery_requeue_all(struct plx_recovery *r, struct plx_space *sp, enum plx_space_id id);
+
+plx_dur plx_recovery_pto(const struct plx_recovery *r, enum plx_space_id id); // without backoff
+void plx_recovery_verify(const struct plx_recovery *r, struct plx_space *const sp[PLX_SPACE_COUNT]);
+
+#endif

@@ -1,0 +1,85 @@
+// streams.h -- all streams of a connection, and the flow control over them (RFC 9000 sections 2, 3, 4).
+//
+// Frames of streams come in here and go out here; the connection only dispatches. Request streams live in a window indexed by stream
+// number, because clients open them in order and they close nearly in order; stragglers that the window has left behind stand in a
+// small list. Nothing here knows packets, keys or time (but for auto-tuning, which is given now and the RTT).
+
+#ifndef PLX_QUIC_STREAMS_H
+#define PLX_QUIC_STREAMS_H
+
+#include <plx/types.h>
+
+#include "base/cursor.h"
+#include "base/list.h"
+#include "quic/wire/frame.h"
+#include "quic/wire/ref.h"
+#include "quic/stream/stream.h"
+
+struct plx_pool;
+struct plx_slab;
+
+// Upwards; called from inside on_* and plx_streams_* functions. They may send, reset, open, resume, but not free the container.
+struct plx_streams_events {
+    void (*on_stream)(void *arg, struct plx_stream *s);
+    size_t (*on_data)(void *arg, struct plx_stream *s, const uint8_t *data, size_t len, bool fin);
+    void (*on_reset)(void *arg, struct plx_stream *s, uint64_t code);
+    void (*on_stop_sending)(void *arg, struct plx_stream *s, uint64_t code);
+    void (*on_writable)(void *arg, struct plx_stream *s);
+    void (*on_closed)(void *arg, struct plx_stream *s);
+    void (*on_available)(void *arg, bool is_uni);
+    void (*on_wake)(void *arg); // something to send has appeared
+};
+
+struct plx_streams_cfg {
+    bool is_server;
+    uint64_t conn_window, conn_window_max, stream_window, stream_window_max; // ours
+    uint32_t streams_bidi, streams_uni;                                      // ours: concurrent, peer-initiated
+};
+
+struct plx_streams; // defined below in this file by its module: embedded in the connection
+
+void plx_streams_init(struct plx_streams *ss, const struct plx_streams_cfg *cfg, struct plx_pool *pool, struct plx_slab *slab,
+                      const struct plx_streams_events *events, void *arg);
+void plx_streams_fini(struct plx_streams *ss); // closes all: on_closed for each, owners released
+
+// The peer's transport parameters (also remembered ones for 0-RTT): its limits on us. May only raise.
+struct plx_streams_peer { uint64_t max_data, max_stream_data_bidi_local, max_stream_data_bidi_remote, max_stream_data_uni, max_streams_bidi, max_streams_uni; };
+void plx_streams_set_peer(struct plx_streams *ss, const struct plx_streams_peer *p);
+
+// Frames received. Return 0, or a transport error code of RFC 9000 section 20.1 that closes the connection (STREAM_LIMIT_ERROR,
+// STREAM_STATE_ERROR, FINAL_SIZE_ERROR, FLOW_CONTROL_ERROR; INTERNAL_ERROR never: a pool that is empty makes the stream refused and reset).
+uint64_t plx_streams_on_stream(struct plx_streams *ss, const struct plx_frame_stream *f, plx_time now);
+uint64_t plx_streams_on_reset_stream(struct plx_streams *ss, const struct plx_frame_reset_stream *f);
+uint64_t plx_streams_on_stop_sending(struct plx_streams *ss, const struct plx_frame_stop_sending *f);
+uint64_t plx_streams_on_max_data(struct plx_streams *ss, uint64_t maximum);
+uint64_t plx_streams_on_max_stream_data(struct plx_streams *ss, uint64_t id, uint64_t maximum);
+uint64_t plx_streams_on_max_streams(struct plx_streams *ss, bool is_uni, uint64_t maximum);
+uint64_t plx_streams_on_data_blocked(struct plx_streams *ss, uint64_t limit);
+uint64_t plx_streams_on_stream_data_blocked(struct plx_streams *ss, uint64_t id, uint64_t limit);
+uint64_t plx_streams_on_streams_blocked(struct plx_streams *ss, bool is_uni, uint64_t limit);
+
+// Offers kept octets again to streams on which resume was called. Call once per delivered packet or breath, outside of events.
+void plx_streams_run_resumed(struct plx_streams *ss, plx_time now);
+
+// Frames to send: writes as many as fit into w, one reference each into refs. Order: flow-control and reset frames, then lost stream octets, then new ones,
+// round robin between streams ready to send (each gets what fits into a packet; small streams are packed together). rtt for auto-tuning.
+void plx_streams_write(struct plx_streams *ss, struct plx_wr *w, struct plx_refs *refs, plx_time now, plx_dur rtt);
+bool plx_streams_wants_write(const struct plx_streams *ss); // something that flow control allows, or a control frame
+bool plx_streams_is_app_limited(const struct plx_streams *ss); // nothing left to send but for flow control
+
+// References of kinds STREAM..STREAMS_BLOCKED of sent packets. A stream that is complete is closed from inside on_acked.
+void plx_streams_on_acked(struct plx_streams *ss, const struct plx_ref *ref);
+void plx_streams_on_lost(struct plx_streams *ss, const struct plx_ref *ref);
+
+// From above (plx/conn.h's functions are thin wrappers of these).
+enum plx_err plx_streams_open(struct plx_streams *ss, bool is_uni, struct plx_stream **out);
+enum plx_err plx_streams_send(struct plx_streams *ss, struct plx_stream *s, const struct plx_buf *bufs, uint16_t count, bool fin); // all or nothing
+enum plx_err plx_streams_send_copy(struct plx_streams *ss, struct plx_stream *s, const void *data, size_t len, bool fin);
+void plx_streams_reset(struct plx_streams *ss, struct plx_stream *s, uint64_t code);
+void plx_streams_stop_sending(struct plx_streams *ss, struct plx_stream *s, uint64_t code);
+void plx_streams_resume(struct plx_streams *ss, struct plx_stream *s);
+
+uint32_t plx_streams_count(const struct plx_streams *ss); // open ones, both sides
+void plx_streams_verify(const struct plx_streams *ss);
+
+#endif
