@@ -19,7 +19,8 @@
 extern "C" {
 #endif
 
-struct plx_conn;     // plx/conn.h
+struct plx_conn;       // plx/conn.h
+struct plx_close_info; // plx/conn.h
 struct plx_h3_conn;  // one HTTP/3 connection
 struct plx_h3_req;   // one request and its response
 struct plx_h3_block; // a prepared response
@@ -66,6 +67,15 @@ PLX_API const struct plx_field *plx_h3_head_find(const struct plx_h3_head *head,
 // What a program wants to be told. Any pointer may be NULL. user: as plx_h3_req_set_user set it, else NULL.
 struct plx_h3_handler {
     void *ctx; // reachable by plx_h3_req_ctx()
+
+    // The connection speaks HTTP/3: a client may send requests now.
+    void (*on_open)(struct plx_h3_conn *conn);
+    // Last call for the connection; every request's on_closed came before. Also called (conn NULL) for a client connection that never opened.
+    void (*on_close)(struct plx_h3_conn *conn, struct plx_conn *transport, const struct plx_close_info *info);
+    // Client: the peer raised its stream limit after plx_h3_request returned PLX_ERR_AGAIN.
+    void (*on_streams_available)(struct plx_h3_conn *conn);
+    // Client: keep it for plx_connect_cfg.session to resume later.
+    void (*on_session)(struct plx_h3_conn *conn, const void *session, size_t len);
 
     // Server: a request's head has arrived; has_body is false when the stream ends with it (GET): then on_end follows at once.
     void (*on_request)(struct plx_h3_req *req, const struct plx_h3_head *head, bool has_body);

@@ -1,0 +1,176 @@
+// plx/engine.h -- an engine: one port, one or more cores, connections of both roles.
+//
+// Each worker (struct plx_core) runs on a thread of its own, pinned if asked, owns a queue of the port and everything that
+// happens on it, and shares nothing with the others. A program says what it wants in struct plx_engine_cfg, makes the engine, and runs
+// it; from then on its handlers are called on the workers.
+//
+//   struct plx_engine_cfg cfg;
+//   plx_engine_cfg_init(&cfg);
+//   cfg.port = plx_port_udp();  cfg.listen = &addr;  cfg.listen_count = 1;
+//   cfg.certs = &cert;          cfg.cert_count = 1;  cfg.h3 = &handler;
+//   if ((e = plx_engine_new(&cfg, err, sizeof err)) == NULL) …;
+//   plx_engine_run(e);          // until plx_engine_stop()
+//   plx_engine_free(e);
+
+#ifndef PLX_ENGINE_H
+#define PLX_ENGINE_H
+
+#include <plx/conn.h>
+#include <plx/h3.h>
+#include <plx/port.h>
+#include <plx/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct plx_engine;
+struct plx_core; // one worker
+
+struct plx_cert {
+    const char *cert_file; // PEM: certificate and its chain
+    const char *key_file;  // PEM: private key
+};
+
+enum plx_congestion { PLX_CONGESTION_CUBIC, PLX_CONGESTION_NEWRENO };
+enum plx_retry { PLX_RETRY_AUTO /* when half of the handshake objects are in use */, PLX_RETRY_ALWAYS, PLX_RETRY_NEVER };
+
+// How the engine is made. plx_engine_cfg_init() fills in the defaults named here; everything pointed to must live as long
+// as the call of plx_engine_new(), handlers and their ctx as long as the engine.
+struct plx_engine_cfg {
+    // --- the port -------------------------------------------------------------------------------------------
+    struct plx_port *port;          // required; owned by the engine from plx_engine_new() on, also when that fails
+    const char *port_args;          // the driver's own argument text
+    const struct plx_addr *listen;  // where to serve; none for a pure client
+    uint16_t listen_count;
+    uint16_t mtu;                   // IP MTU, 0: the driver's default
+    // Ports of frames: our own addresses and the way out.
+    const struct plx_addr *ip;      // addresses (port ignored) with prefix lengths beside them
+    const uint8_t *ip_prefix;
+    uint16_t ip_count;
+    struct plx_addr gateway4, gateway6; // af NONE: none
+    uint16_t vlan;                  // 802.1Q tag, 0: none
+    // --- workers --------------------------------------------------------------------------------------------
+    uint16_t workers;               // 1
+    const int *cpus;                // one per worker; NULL: not pinned with one worker, else CPU i for worker i
+    bool busy_poll;                 // never sleep, also where the port could (kernel sockets); default false
+    // --- TLS ------------------------------------------------------------------------------------------------
+    const struct plx_cert *certs;   // server: the first answers unknown names
+    size_t cert_count;
+    const char *const *alpn;        // NULL: {"h3"} with h3, plus what raw programs name here
+    size_t alpn_count;
+    const char *ca_file;            // client: trusted roots; NULL: the system's
+    bool insecure;                  // client: do not verify the server. Default false
+    const char *ciphersuites, *groups; // NULL: the defaults of plx-serve(1)
+    uint32_t tickets;               // server: session tickets per handshake; 1
+    const char *keylog_file;        // append NSS key log lines here (SSLKEYLOGFILE); NULL: none
+    const char *crypto;             // force a protection backend: "ipsecmb", "openssl", "ipsecmb:avx2" …; NULL: the best
+    // --- limits, per worker ---------------------------------------------------------------------------------
+    uint32_t conns_max;             // 16384
+    uint32_t handshakes_max;        // 2048, under way at once
+    uint32_t streams_max;           // 65536, open at once over all connections
+    uint64_t buffer_memory;         // 512 MiB: address space for send, receive and record buffers; touched as used
+    // --- transport ------------------------------------------------------------------------------------------
+    plx_dur idle_timeout;           // 30 s
+    plx_dur handshake_timeout;      // 10 s
+    plx_dur keep_alive;             // 0: none
+    plx_dur max_ack_delay;          // 25 ms
+    uint64_t conn_window, conn_window_max;     // 1 MiB, 64 MiB
+    uint64_t stream_window, stream_window_max; // 256 KiB, 16 MiB
+    uint32_t streams_bidi, streams_uni;        // 128, 16: concurrent streams the peer may have open
+    enum plx_congestion congestion;            // CUBIC
+    uint32_t initial_cwnd_packets;             // 10
+    bool no_hystart, no_pacing, no_ecn, no_migration, spin_bit;
+    uint64_t key_update_packets;    // 0: only near the cipher's limit
+    enum plx_retry retry;           // AUTO
+    // --- HTTP/3 ---------------------------------------------------------------------------------------------
+    uint32_t field_section_max;     // 16 KiB
+    uint32_t qpack_table_max;       // 4096
+    uint16_t qpack_blocked_max;     // 16
+    bool no_grease;
+    // --- the program ----------------------------------------------------------------------------------------
+    const struct plx_h3_handler *h3;    // connections whose ALPN is "h3"
+    const struct plx_conn_handler *raw; // all others
+    void *ctx;                          // given to the next three
+    // Called on each worker's thread before its first breath; what it returns is plx_core_user(). May be NULL.
+    void *(*on_core_start)(void *ctx, struct plx_core *core);
+    void (*on_core_stop)(void *ctx, struct plx_core *core);
+    // Called on each worker about every tick (default 100 ms).
+    void (*on_tick)(void *ctx, struct plx_core *core, plx_time now);
+    plx_dur tick;
+    void (*log)(void *ctx, int level, const char *line); // level: 0 error, 1 warning, 2 information. NULL: to stderr up to warning
+};
+
+PLX_API void plx_engine_cfg_init(struct plx_engine_cfg *cfg);
+
+// Opens the port, loads certificates, makes the pools. NULL with one sentence in err (cause and remedy). Starting thread.
+PLX_API struct plx_engine *plx_engine_new(const struct plx_engine_cfg *cfg, char *err, size_t err_len);
+
+// Runs worker 0 on the calling thread and the others on threads of their own, until plx_engine_stop() has taken effect on all.
+PLX_API PLX_MUST_USE enum plx_err plx_engine_run(struct plx_engine *e);
+
+// Ends plx_engine_run(): HTTP/3 connections get GOAWAY and may finish their requests for at most `grace`; then what is left is
+// closed. A second call with grace 0 ends it at once. Any thread, and safe in a signal handler.
+PLX_API void plx_engine_stop(struct plx_engine *e, plx_dur grace);
+
+// After plx_engine_run() has returned (or was never called). Closes the port.
+PLX_API void plx_engine_free(struct plx_engine *e);
+
+// What is in force: driver, addresses, offloads, instruction set. One line, lives as long as the engine.
+PLX_API const char *plx_engine_describe(const struct plx_engine *e);
+PLX_API const struct plx_port_caps *plx_engine_caps(const struct plx_engine *e);
+PLX_API uint16_t plx_engine_workers(const struct plx_engine *e);
+PLX_API struct plx_core *plx_engine_core(struct plx_engine *e, uint16_t index);
+
+// --- on a worker -------------------------------------------------------------------------------------------
+
+PLX_API uint16_t plx_core_index(const struct plx_core *core);
+PLX_API void *plx_core_user(const struct plx_core *core);
+PLX_API plx_time plx_core_now(const struct plx_core *core); // the clock of this breath
+PLX_API struct plx_engine *plx_core_engine(const struct plx_core *core);
+PLX_API struct plx_core *plx_conn_core(const struct plx_conn *conn);
+
+struct plx_connect_cfg {
+    const char *server_name;                 // SNI and the name to verify; a DNS name or a numeric address
+    struct plx_addr peer;
+    struct plx_addr local;                   // af NONE: chosen by the port
+    bool own_port;                           // a source port of its own (kernel sockets), for servers that need it
+    const void *session;                     // from on_session, NULL for a full handshake
+    size_t session_len;
+    void *user;                              // plx_conn_user() from the first event on
+};
+
+// Starts a client connection on this worker; on_open or on_close of the handler that its ALPN leads to follows. Call on the worker:
+// from on_core_start, on_tick or any handler.
+// PLX_ERR_NOMEM: conns_max or handshakes_max reached. PLX_ERR_INVALID: no peer address. PLX_ERR_SYSTEM: no source port to be had.
+PLX_API PLX_MUST_USE enum plx_err plx_core_connect(struct plx_core *core, const struct plx_connect_cfg *cfg, struct plx_conn **out);
+
+// --- statistics --------------------------------------------------------------------------------------------
+
+struct plx_core_stats {
+    uint64_t busy_ns, idle_ns;   // breaths that did work, and empty polls (time asleep counts in neither)
+    uint64_t breaths, breaths_busy;
+    uint64_t datagrams_rx, datagrams_tx, bytes_rx, bytes_tx;
+    uint64_t packets_rx, packets_tx, packets_lost;
+    uint64_t conns_open, conns_opened, conns_closed, handshakes_ok, handshakes_failed, resumed;
+    uint64_t streams_open, requests;      // requests: HTTP/3, both roles
+    uint64_t handed_over, taken_over;     // datagrams that landed on the wrong core, and those received from other cores
+    uint64_t retries_sent, vneg_sent, resets_sent;
+    uint64_t dropped;                     // sum of plx_engine_drops
+    uint64_t buffer_bytes;                // slab memory in use
+    struct plx_port_stats port;
+};
+// Any thread; figures of different counters may be a breath apart. core UINT16_MAX: the sum over all.
+PLX_API void plx_engine_stats(const struct plx_engine *e, uint16_t core, struct plx_core_stats *out);
+
+// Reasons for dropped packets: row i has a name and a help text; count of a core (UINT16_MAX: sum). False past the last row.
+PLX_API bool plx_engine_drops(const struct plx_engine *e, uint16_t core, unsigned i, const char **name, const char **help,
+                              uint64_t *count);
+
+// "0.1.0"
+PLX_API const char *plx_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
