@@ -37,9 +37,15 @@ PLX_MUST_USE bool plx_arena_init(struct plx_arena *a, size_t size, int node, boo
 // 4096. Start-up only.
 void *plx_arena_alloc(struct plx_arena *a, size_t size, size_t align);
 
-static inline size_t plx_arena_left(const struct plx_arena *a) { return a->size - a->used; }
+static inline size_t plx_arena_left(const struct plx_arena *a)
+{
+    return a->size - a->used;
+}
 
-static inline void plx_arena_freeze(struct plx_arena *a) { a->is_frozen = true; }
+static inline void plx_arena_freeze(struct plx_arena *a)
+{
+    a->is_frozen = true;
+}
 
 // Everything cut from it is gone with it.
 void plx_arena_fini(struct plx_arena *a);

@@ -16,26 +16,50 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "big-endian machines n
 // --- powers of two -----------------------------------------------------------------------------------------
 
 // The number of zero bits below the lowest one. v is not 0.
-static inline unsigned plx_ctz64(uint64_t v) { return (unsigned)__builtin_ctzll(v); }
+static inline unsigned plx_ctz64(uint64_t v)
+{
+    return (unsigned)__builtin_ctzll(v);
+}
 
 // The number of zero bits above the highest one. v is not 0.
-static inline unsigned plx_clz64(uint64_t v) { return (unsigned)__builtin_clzll(v); }
+static inline unsigned plx_clz64(uint64_t v)
+{
+    return (unsigned)__builtin_clzll(v);
+}
 
-static inline unsigned plx_popcount64(uint64_t v) { return (unsigned)__builtin_popcountll(v); }
+static inline unsigned plx_popcount64(uint64_t v)
+{
+    return (unsigned)__builtin_popcountll(v);
+}
 
-static inline bool plx_is_pow2(uint64_t v) { return v != 0 && (v & (v - 1)) == 0; }
+static inline bool plx_is_pow2(uint64_t v)
+{
+    return v != 0 && (v & (v - 1)) == 0;
+}
 
 // The greatest n with 1 << n <= v. v is not 0.
-static inline unsigned plx_log2_floor(uint64_t v) { return 63u - plx_clz64(v); }
+static inline unsigned plx_log2_floor(uint64_t v)
+{
+    return 63u - plx_clz64(v);
+}
 
 // The least n with 1 << n >= v; 0 for 0. v is at most 1 << 63.
-static inline unsigned plx_log2_ceil(uint64_t v) { return v <= 1 ? 0 : 64u - plx_clz64(v - 1); }
+static inline unsigned plx_log2_ceil(uint64_t v)
+{
+    return v <= 1 ? 0 : 64u - plx_clz64(v - 1);
+}
 
 // The least power of two that is at least v; 1 for 0. v is at most 1 << 63.
-static inline uint64_t plx_pow2_ceil(uint64_t v) { return UINT64_C(1) << plx_log2_ceil(v); }
+static inline uint64_t plx_pow2_ceil(uint64_t v)
+{
+    return UINT64_C(1) << plx_log2_ceil(v);
+}
 
 // The least multiple of align (a power of two) that is at least v. The caller knows that it does not overflow.
-static inline uint64_t plx_align_up(uint64_t v, uint64_t align) { return (v + align - 1) & ~(align - 1); }
+static inline uint64_t plx_align_up(uint64_t v, uint64_t align)
+{
+    return (v + align - 1) & ~(align - 1);
+}
 
 // --- integers in network order ---------------------------------------------------------------------------
 
@@ -101,6 +125,9 @@ static inline uint64_t plx_load_le64(const void *p)
     return v;
 }
 
-static inline void plx_store_le64(void *p, uint64_t v) { memcpy(p, &v, sizeof v); }
+static inline void plx_store_le64(void *p, uint64_t v)
+{
+    memcpy(p, &v, sizeof v);
+}
 
 #endif

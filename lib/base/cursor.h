@@ -51,7 +51,10 @@ static inline struct plx_rd plx_rd_init(const void *p, size_t len)
     return (struct plx_rd){b, b + len, false};
 }
 
-static inline size_t plx_rd_left(const struct plx_rd *r) { return (size_t)(r->end - r->p); }
+static inline size_t plx_rd_left(const struct plx_rd *r)
+{
+    return (size_t)(r->end - r->p);
+}
 
 static inline void plx_rd_fail(struct plx_rd *r)
 {
@@ -71,7 +74,10 @@ static inline const uint8_t *plx_rd_bytes(struct plx_rd *r, size_t len)
     return p;
 }
 
-static inline void plx_rd_skip(struct plx_rd *r, size_t len) { (void)plx_rd_bytes(r, len); }
+static inline void plx_rd_skip(struct plx_rd *r, size_t len)
+{
+    (void)plx_rd_bytes(r, len);
+}
 
 // The same as a span; {NULL, 0} when there are fewer.
 static inline struct plx_span plx_rd_span(struct plx_rd *r, size_t len)
@@ -149,7 +155,10 @@ static inline struct plx_wr plx_wr_init(void *p, size_t cap)
     return (struct plx_wr){p, cap != 0 ? (uint8_t *)p + cap : p, false};
 }
 
-static inline size_t plx_wr_left(const struct plx_wr *w) { return (size_t)(w->end - w->p); }
+static inline size_t plx_wr_left(const struct plx_wr *w)
+{
+    return (size_t)(w->end - w->p);
+}
 
 static inline void plx_wr_fail(struct plx_wr *w)
 {

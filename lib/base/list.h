@@ -18,8 +18,8 @@ struct plx_list {
 };
 
 // The object of which ptr is the named member.
-#define PLX_CONTAINER(ptr, type, member)                                                                     \
-    ((type *)((char *)(ptr) - offsetof(type, member) + 0 * sizeof((ptr) == &((type *)0)->member)))
+#define PLX_CONTAINER(ptr, type, member) \
+    ((type *)((char *)(ptr)-offsetof(type, member) + 0 * sizeof((ptr) == &((type *)0)->member)))
 
 // For a head (the list is empty) and for a node (it is in no list).
 static inline void plx_list_init(struct plx_list *l)
@@ -28,8 +28,14 @@ static inline void plx_list_init(struct plx_list *l)
     l->prev = l;
 }
 
-static inline bool plx_list_is_empty(const struct plx_list *head) { return head->next == head; }
-static inline bool plx_list_is_linked(const struct plx_list *node) { return node->next != node; }
+static inline bool plx_list_is_empty(const struct plx_list *head)
+{
+    return head->next == head;
+}
+static inline bool plx_list_is_linked(const struct plx_list *node)
+{
+    return node->next != node;
+}
 
 static inline void plx_list_link_between(struct plx_list *node, struct plx_list *prev, struct plx_list *next)
 {
@@ -92,8 +98,8 @@ static inline void plx_list_move_all(struct plx_list *to, struct plx_list *from)
 }
 
 // The nodes in order. The current one may be removed (or moved elsewhere) inside the loop, others may not.
-#define plx_list_foreach(node, head)                                                                         \
-    for (struct plx_list *node = (head)->next, *node##_next = node->next; node != (head);                    \
+#define plx_list_foreach(node, head)                                                      \
+    for (struct plx_list *node = (head)->next, *node##_next = node->next; node != (head); \
          node = node##_next, node##_next = node->next)
 
 // Checks both directions; O(n). For tests and fuzzers.

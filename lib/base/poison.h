@@ -21,11 +21,23 @@
 
 #if PLX_IS_ASAN
 #include <sanitizer/asan_interface.h>
-static inline void plx_poison(const void *p, size_t len) { __asan_poison_memory_region(p, len); }
-static inline void plx_unpoison(const void *p, size_t len) { __asan_unpoison_memory_region(p, len); }
+static inline void plx_poison(const void *p, size_t len)
+{
+    __asan_poison_memory_region(p, len);
+}
+static inline void plx_unpoison(const void *p, size_t len)
+{
+    __asan_unpoison_memory_region(p, len);
+}
 #else
-static inline void plx_poison(const void *p, size_t len) { (void)p, (void)len; }
-static inline void plx_unpoison(const void *p, size_t len) { (void)p, (void)len; }
+static inline void plx_poison(const void *p, size_t len)
+{
+    (void)p, (void)len;
+}
+static inline void plx_unpoison(const void *p, size_t len)
+{
+    (void)p, (void)len;
+}
 #endif
 
 #endif

@@ -6,16 +6,26 @@
 
 enum { LINE = 64 };
 
-static size_t stride_of(size_t obj_size) { return plx_align_up(obj_size > 0 ? obj_size : 1, LINE); }
-static size_t stack_bytes(uint32_t count) { return (size_t)count * sizeof(void *); }
-static size_t taken_bytes(uint32_t count) { return ((size_t)count + 63) / 64 * sizeof(uint64_t); }
+static size_t stride_of(size_t obj_size)
+{
+    return plx_align_up(obj_size > 0 ? obj_size : 1, LINE);
+}
+static size_t stack_bytes(uint32_t count)
+{
+    return (size_t)count * sizeof(void *);
+}
+static size_t taken_bytes(uint32_t count)
+{
+    return ((size_t)count + 63) / 64 * sizeof(uint64_t);
+}
 
 size_t plx_pool_bytes(size_t obj_size, uint32_t count)
 {
     return stride_of(obj_size) * count + stack_bytes(count) + taken_bytes(count) + (size_t)3 * LINE;
 }
 
-bool plx_pool_init(struct plx_pool *p, const char *name, size_t obj_size, uint32_t count, struct plx_arena *arena)
+bool plx_pool_init(struct plx_pool *p, const char *name, size_t obj_size, uint32_t count,
+                   struct plx_arena *arena)
 {
     plx_check(obj_size <= UINT32_MAX - LINE);
     *p = (struct plx_pool){

@@ -22,16 +22,16 @@
 #include "plx/types.h"
 
 struct plx_pool {
-    void **free;         // stack of the free objects; [0, free_count) are valid
+    void **free; // stack of the free objects; [0, free_count) are valid
     uint32_t free_count;
-    uint32_t count;      // objects altogether
-    uint64_t exhausted;  // how often take() found nothing
-    uint8_t *base;       // the first object
-    size_t stride;       // bytes from one object to the next, a multiple of 64
-    uint32_t obj_size;   // bytes asked for
+    uint32_t count;     // objects altogether
+    uint64_t exhausted; // how often take() found nothing
+    uint8_t *base;      // the first object
+    size_t stride;      // bytes from one object to the next, a multiple of 64
+    uint32_t obj_size;  // bytes asked for
     bool is_frozen;
-    uint64_t *taken;     // with PLX_DEBUG: a bit per object that is out; otherwise NULL
-    const char *name;    // for messages: which limit to raise
+    uint64_t *taken;      // with PLX_DEBUG: a bit per object that is out; otherwise NULL
+    const char *name;     // for messages: which limit to raise
     struct plx_arena own; // when no arena was given
 };
 
@@ -57,7 +57,10 @@ static inline void plx_pool_freeze(struct plx_pool *p)
 // The pool's memory goes away, if it is its own; whatever is still out goes with it.
 void plx_pool_fini(struct plx_pool *p);
 
-static inline uint32_t plx_pool_in_use(const struct plx_pool *p) { return p->count - p->free_count; }
+static inline uint32_t plx_pool_in_use(const struct plx_pool *p)
+{
+    return p->count - p->free_count;
+}
 
 // Position of an object in its pool, 0 to count - 1; the object that plx_pool_at() returns for it.
 static inline uint32_t plx_pool_idx(const struct plx_pool *p, const void *obj)
@@ -91,7 +94,7 @@ static inline void *plx_pool_take(struct plx_pool *p)
 static inline void plx_pool_give(struct plx_pool *p, void *obj)
 {
     plx_check((size_t)((uint8_t *)obj - p->base) < p->count * p->stride); // neither NULL nor another pool's
-    plx_check(p->free_count < p->count);                                 // a double give shows up here
+    plx_check(p->free_count < p->count);                                  // a double give shows up here
     if (PLX_IS_DEBUG)
         plx_pool_mark(p, obj, false);
     plx_poison(obj, p->obj_size);

@@ -38,7 +38,10 @@ static inline void plx_ranges_init(struct plx_ranges *r)
     r->has_dropped = false;
 }
 
-static inline bool plx_ranges_is_empty(const struct plx_ranges *r) { return r->count == 0; }
+static inline bool plx_ranges_is_empty(const struct plx_ranges *r)
+{
+    return r->count == 0;
+}
 
 // The lowest range, borrowed until the next change; NULL when there is none.
 static inline const struct plx_range *plx_ranges_first(const struct plx_ranges *r)

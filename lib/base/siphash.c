@@ -11,7 +11,10 @@ struct sip {
     uint64_t v0, v1, v2, v3;
 };
 
-static inline uint64_t rotl(uint64_t v, unsigned by) { return v << by | v >> (64 - by); }
+static inline uint64_t rotl(uint64_t v, unsigned by)
+{
+    return v << by | v >> (64 - by);
+}
 
 static inline void sip_round(struct sip *s)
 {

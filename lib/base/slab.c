@@ -25,7 +25,10 @@ struct plx_slab_block {
     struct plx_slab_block *next, *prev; // prev is unused in a cache
 };
 
-static size_t class_bytes(unsigned k) { return (size_t)1 << (k + PLX_SLAB_MIN_LOG2); }
+static size_t class_bytes(unsigned k)
+{
+    return (size_t)1 << (k + PLX_SLAB_MIN_LOG2);
+}
 
 static unsigned class_of(size_t size)
 {

@@ -26,8 +26,8 @@
 #include "plx/types.h"
 
 enum {
-    PLX_SLAB_MIN_LOG2 = 6,   // 64 B: a cache line
-    PLX_SLAB_MAX_LOG2 = 20,  // 1 MB
+    PLX_SLAB_MIN_LOG2 = 6,  // 64 B: a cache line
+    PLX_SLAB_MAX_LOG2 = 20, // 1 MB
     PLX_SLAB_CLASSES = PLX_SLAB_MAX_LOG2 - PLX_SLAB_MIN_LOG2 + 1,
     PLX_SLAB_CACHE_MAX = 16, // blocks that a class keeps in one piece
 };
@@ -40,11 +40,11 @@ struct plx_slab {
     uint8_t cache_count[PLX_SLAB_CLASSES];
     struct plx_slab_block *free[PLX_SLAB_CLASSES]; // ready to be joined with their buddies
     uint8_t *base;
-    uint8_t *state;         // per 64 B: what begins here (see slab.c)
-    size_t size;            // bytes altogether, a multiple of 1 MB
-    size_t carved;          // bytes that have ever been used; beyond it nothing is touched
-    uint64_t bytes_in_use;  // rounded up to powers of two
-    uint64_t exhausted;     // how often take() found nothing
+    uint8_t *state;        // per 64 B: what begins here (see slab.c)
+    size_t size;           // bytes altogether, a multiple of 1 MB
+    size_t carved;         // bytes that have ever been used; beyond it nothing is touched
+    uint64_t bytes_in_use; // rounded up to powers of two
+    uint64_t exhausted;    // how often take() found nothing
     struct plx_arena arena;
 };
 
@@ -63,7 +63,10 @@ void *plx_slab_take(struct plx_slab *s, size_t size);
 // p as taken, size as taken.
 void plx_slab_give(struct plx_slab *s, void *p, size_t size);
 
-static inline uint64_t plx_slab_bytes_in_use(const struct plx_slab *s) { return s->bytes_in_use; }
+static inline uint64_t plx_slab_bytes_in_use(const struct plx_slab *s)
+{
+    return s->bytes_in_use;
+}
 
 // Checks every invariant, O(memory carved / 64). For tests, fuzzers and simulation.
 void plx_slab_verify(const struct plx_slab *s);

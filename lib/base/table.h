@@ -48,7 +48,10 @@ void plx_table_fini(struct plx_table *t);
 // Bytes that plx_table_init() takes of an arena at most.
 size_t plx_table_bytes(uint32_t capacity);
 
-static inline uint32_t plx_table_count(const struct plx_table *t) { return t->count; }
+static inline uint32_t plx_table_count(const struct plx_table *t)
+{
+    return t->count;
+}
 
 // The bucket where a key belongs.
 static inline uint64_t plx_table_home(const struct plx_table *t, uint64_t key)

@@ -29,7 +29,10 @@ static inline plx_time plx_time_before(plx_time t, plx_dur d)
 }
 
 // PLX_NEVER is never reached, except at the end of time itself.
-static inline bool plx_time_reached(plx_time deadline, plx_time now) { return now.ns >= deadline.ns; }
+static inline bool plx_time_reached(plx_time deadline, plx_time now)
+{
+    return now.ns >= deadline.ns;
+}
 
 // How long ago `then` was; 0 when it lies ahead.
 static inline plx_dur plx_time_since(plx_time now, plx_time then)
@@ -37,24 +40,51 @@ static inline plx_dur plx_time_since(plx_time now, plx_time then)
     return (plx_dur){now.ns > then.ns ? now.ns - then.ns : 0};
 }
 
-static inline bool plx_time_lt(plx_time a, plx_time b) { return a.ns < b.ns; }
-static inline bool plx_time_eq(plx_time a, plx_time b) { return a.ns == b.ns; }
-static inline plx_time plx_time_min(plx_time a, plx_time b) { return a.ns < b.ns ? a : b; }
-static inline plx_time plx_time_max(plx_time a, plx_time b) { return a.ns > b.ns ? a : b; }
-static inline bool plx_time_is_never(plx_time t) { return t.ns == UINT64_MAX; }
+static inline bool plx_time_lt(plx_time a, plx_time b)
+{
+    return a.ns < b.ns;
+}
+static inline bool plx_time_eq(plx_time a, plx_time b)
+{
+    return a.ns == b.ns;
+}
+static inline plx_time plx_time_min(plx_time a, plx_time b)
+{
+    return a.ns < b.ns ? a : b;
+}
+static inline plx_time plx_time_max(plx_time a, plx_time b)
+{
+    return a.ns > b.ns ? a : b;
+}
+static inline bool plx_time_is_never(plx_time t)
+{
+    return t.ns == UINT64_MAX;
+}
 
 // --- intervals ---------------------------------------------------------------------------------------------
 
-static inline bool plx_dur_lt(plx_dur a, plx_dur b) { return a.ns < b.ns; }
-static inline plx_dur plx_dur_min(plx_dur a, plx_dur b) { return a.ns < b.ns ? a : b; }
-static inline plx_dur plx_dur_max(plx_dur a, plx_dur b) { return a.ns > b.ns ? a : b; }
+static inline bool plx_dur_lt(plx_dur a, plx_dur b)
+{
+    return a.ns < b.ns;
+}
+static inline plx_dur plx_dur_min(plx_dur a, plx_dur b)
+{
+    return a.ns < b.ns ? a : b;
+}
+static inline plx_dur plx_dur_max(plx_dur a, plx_dur b)
+{
+    return a.ns > b.ns ? a : b;
+}
 
 static inline plx_dur plx_dur_add(plx_dur a, plx_dur b)
 {
     return b.ns > UINT64_MAX - a.ns ? PLX_DUR_MAX : (plx_dur){a.ns + b.ns};
 }
 
-static inline plx_dur plx_dur_sub(plx_dur a, plx_dur b) { return (plx_dur){a.ns > b.ns ? a.ns - b.ns : 0}; }
+static inline plx_dur plx_dur_sub(plx_dur a, plx_dur b)
+{
+    return (plx_dur){a.ns > b.ns ? a.ns - b.ns : 0};
+}
 
 static inline plx_dur plx_dur_mul(plx_dur d, uint64_t n)
 {
