@@ -23,11 +23,11 @@ enum plx_aead_alg {
 };
 
 enum {
-    PLX_AEAD_TAG_LEN = 16,   // all three, RFC 9001 section 5.3
+    PLX_AEAD_TAG_LEN = 16, // all three, RFC 9001 section 5.3
     PLX_AEAD_IV_LEN = 12,
-    PLX_AEAD_KEY_MAX = 32,   // raw key octets
-    PLX_SECRET_MAX = 48,     // SHA-384
-    PLX_HP_SAMPLE_LEN = 16,  // RFC 9001 section 5.4.2
+    PLX_AEAD_KEY_MAX = 32,  // raw key octets
+    PLX_SECRET_MAX = 48,    // SHA-384
+    PLX_HP_SAMPLE_LEN = 16, // RFC 9001 section 5.4.2
     PLX_HP_MASK_LEN = 5,
     PLX_AEAD_SCHED_MAX = 1280, // octets of the largest expanded AEAD key of any backend
     PLX_HP_SCHED_MAX = 256,    // octets of the largest expanded header-protection key
@@ -49,25 +49,25 @@ struct plx_hp_key {
 // One packet to seal or open, in place.
 struct plx_aead_job {
     const struct plx_aead_key *key;
-    uint8_t *text;       // seal: text_len octets of plaintext and 16 writable octets behind them
-                         // open: text_len octets of ciphertext of which the last 16 are the tag
-    const uint8_t *aad;  // the header, with its packet number unmasked
-    uint64_t pn;         // the packet number: nonce = iv XOR pn, RFC 9001 section 5.3
+    uint8_t *text;      // seal: text_len octets of plaintext and 16 writable octets behind them
+                        // open: text_len octets of ciphertext of which the last 16 are the tag
+    const uint8_t *aad; // the header, with its packet number unmasked
+    uint64_t pn;        // the packet number: nonce = iv XOR pn, RFC 9001 section 5.3
     uint16_t text_len;
     uint16_t aad_len;
-    bool is_ok;          // open: the tag verified (text is garbage otherwise)
+    bool is_ok; // open: the tag verified (text is garbage otherwise)
 };
 
 // One header-protection mask.
 struct plx_mask_job {
     const struct plx_hp_key *key;
-    const uint8_t *sample;           // 16 octets
-    uint8_t mask[PLX_HP_MASK_LEN];   // out
+    const uint8_t *sample;         // 16 octets
+    uint8_t mask[PLX_HP_MASK_LEN]; // out
 };
 
 // A backend: keys are expanded by the same backend that uses them.
 struct plx_aead_backend {
-    const char *name;        // "ipsecmb", "openssl"
+    const char *name; // "ipsecmb", "openssl"
     void (*expand)(struct plx_aead_key *out, enum plx_aead_alg alg, const uint8_t *key, const uint8_t iv[12]);
     void (*hp_expand)(struct plx_hp_key *out, enum plx_aead_alg alg, const uint8_t *key);
     void (*seal)(struct plx_aead_job *jobs, size_t count);
@@ -80,8 +80,9 @@ struct plx_aead_backend {
 // Returns NULL when what was wanted is not usable here; describe then says why. Calling again with the same wish is free.
 const struct plx_aead_backend *plx_aead_pick(const char *want, char *describe, size_t describe_len);
 
-size_t plx_aead_key_len(enum plx_aead_alg alg);       // 16, 32, 32
-uint64_t plx_aead_seal_limit(enum plx_aead_alg alg);  // confidentiality limit in packets, RFC 9001 section 6.6
-uint64_t plx_aead_open_limit(enum plx_aead_alg alg);  // integrity limit in failed packets, RFC 9001 section 6.6
+size_t plx_aead_key_len(enum plx_aead_alg alg);      // 16, 32, 32
+uint64_t plx_aead_seal_limit(enum plx_aead_alg alg); // confidentiality limit in packets, RFC 9001 section 6.6
+uint64_t plx_aead_open_limit(
+    enum plx_aead_alg alg); // integrity limit in failed packets, RFC 9001 section 6.6
 
 #endif

@@ -20,7 +20,8 @@ struct plx_secret {
 // HKDF-Expand-Label of RFC 8446 section 7.1 with the hash that len of the secret implies. out_len <= 48.
 void plx_hkdf_expand_label(const struct plx_secret *secret, const char *label, uint8_t *out, size_t out_len);
 // HKDF-Extract with SHA-256.
-void plx_hkdf_extract(const uint8_t *salt, size_t salt_len, const uint8_t *ikm, size_t ikm_len, uint8_t prk[32]);
+void plx_hkdf_extract(const uint8_t *salt, size_t salt_len, const uint8_t *ikm, size_t ikm_len,
+                      uint8_t prk[32]);
 
 // Client and server Initial secrets from the client's first Destination Connection ID, RFC 9001 section 5.2.
 void plx_secret_initial(uint32_t version, const uint8_t *dcid, size_t dcid_len, struct plx_secret *client,

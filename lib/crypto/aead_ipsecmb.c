@@ -1,0 +1,249 @@
+// aead_ipsecmb.c -- packet protection with Intel's multi-buffer library, by its direct calls.
+//
+// The library's job interface schedules packets over lanes; for GCM on processors of our time its direct calls
+// are faster at every length, whether packets share a key or not, because one packet already fills the vector
+// unit. So a burst is a loop over direct calls. What the loop adds is memory: with thousands of connections a
+// key's tables (about 1 KB) are not in the cache when its packet comes, so the lines that the next packet will
+// touch are prefetched while this one is worked on.
+//
+// The library fills a manager with functions for one instruction set. We copy the few we call into a table per
+// instruction set and give the manager back: the direct calls do not use it, so the tables are all the state
+// there is. Tables of different instruction sets are not interchangeable with each other's keys, hence one backend
+// object for each.
+
+#include "crypto/backends.h"
+#include "crypto/hpmask.h"
+#include "base/check.h"
+
+#include <intel-ipsec-mb.h>
+#include <stdio.h>
+#include <string.h>
+
+_Static_assert(sizeof(struct gcm_key_data) <= PLX_AEAD_SCHED_MAX, "raise PLX_AEAD_SCHED_MAX");
+_Static_assert(15 * 16 <= PLX_HP_SCHED_MAX, "AES-256 has 15 round keys");
+
+enum isa { ISA_AVX512, ISA_AVX2, ISA_SSE, ISA_COUNT };
+
+// The functions of one instruction set; is_ready says that this processor may use them.
+struct calls {
+    bool is_ready;
+    aes_gcm_pre_t pre[2]; // [alg]: AES-128, AES-256
+    aes_gcm_enc_dec_t seal[2], open[2];
+    chacha_poly_init_t chacha_init;
+    chacha_poly_enc_dec_update_t chacha_seal, chacha_open;
+    chacha_poly_finalize_t chacha_final;
+    uint64_t features;
+    uint32_t sched_len; // octets of a GCM key that these functions read
+};
+
+static struct calls calls[ISA_COUNT]; // filled by pick, read-only afterwards
+
+// --- keys ------------------------------------------------------------------------------------------------
+
+static inline void expand(const struct calls *c, struct plx_aead_key *out, enum plx_aead_alg alg,
+                          const uint8_t *key, const uint8_t iv[12])
+{
+    memcpy(out->iv, iv, PLX_AEAD_IV_LEN);
+    out->alg = (uint8_t)alg;
+    if (alg == PLX_AEAD_CHACHA20_POLY1305)
+        memcpy(out->sched, key, 32);
+    else
+        c->pre[alg](key, (struct gcm_key_data *)out->sched);
+}
+
+static void hp_expand(struct plx_hp_key *out, enum plx_aead_alg alg, const uint8_t *key)
+{
+    out->alg = (uint8_t)alg;
+    if (alg == PLX_AEAD_AES_128_GCM)
+        plx_hp_aes128_expand(out->sched, key);
+    else if (alg == PLX_AEAD_AES_256_GCM)
+        plx_hp_aes256_expand(out->sched, key);
+    else
+        memcpy(out->sched, key, 32);
+}
+
+// --- packets ---------------------------------------------------------------------------------------------
+
+// What a short packet touches: IV, round keys, and the low powers of H, which the vector code keeps last.
+static inline void key_prefetch(const struct plx_aead_key *k, uint32_t sched_len)
+{
+    __builtin_prefetch(k->iv);
+    __builtin_prefetch(k->sched);
+    __builtin_prefetch(k->sched + 64);
+    __builtin_prefetch(k->sched + 128);
+    __builtin_prefetch(k->sched + sched_len - 1);
+    __builtin_prefetch(k->sched + sched_len - 65);
+}
+
+// Ciphertext or plaintext of one packet in place, and its tag aside.
+static inline void crypt(const struct calls *c, const struct plx_aead_job *j, size_t len, bool is_seal,
+                         uint8_t tag[16])
+{
+    uint8_t nonce[16];
+    unsigned alg = j->key->alg;
+
+    plx_aead_nonce(nonce, j->key->iv, j->pn);
+    if (__builtin_expect(alg == PLX_AEAD_CHACHA20_POLY1305, 0)) {
+        struct chacha20_poly1305_context_data ctx;
+        c->chacha_init(j->key->sched, &ctx, nonce, j->aad, j->aad_len);
+        if (len > 0)
+            (is_seal ? c->chacha_seal : c->chacha_open)(j->key->sched, &ctx, j->text, j->text, len);
+        c->chacha_final(&ctx, tag, PLX_AEAD_TAG_LEN);
+        return;
+    }
+    struct gcm_context_data ctx;
+    (is_seal ? c->seal : c->open)[alg]((const struct gcm_key_data *)j->key->sched, &ctx, j->text, j->text,
+                                       len, nonce, j->aad, j->aad_len, tag, PLX_AEAD_TAG_LEN);
+}
+
+static inline void seal(const struct calls *c, struct plx_aead_job *jobs, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct plx_aead_job *j = &jobs[i];
+        if (i + 1 < count)
+            key_prefetch(jobs[i + 1].key, c->sched_len);
+        crypt(c, j, j->text_len, true, j->text + j->text_len);
+        j->is_ok = true;
+    }
+}
+
+static inline void open(const struct calls *c, struct plx_aead_job *jobs, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct plx_aead_job *j = &jobs[i];
+        uint8_t tag[PLX_AEAD_TAG_LEN];
+        if (i + 1 < count)
+            key_prefetch(jobs[i + 1].key, c->sched_len);
+        if (j->text_len < PLX_AEAD_TAG_LEN) {
+            j->is_ok = false;
+            continue;
+        }
+        size_t len = j->text_len - (size_t)PLX_AEAD_TAG_LEN;
+        crypt(c, j, len, false, tag);
+        j->is_ok = plx_aead_tag_equal(tag, j->text + len);
+    }
+}
+
+// Sorts the jobs by algorithm (as short index lists) so that AES runs eight wide whatever the mixture is.
+static void mask(struct plx_mask_job *jobs, size_t count)
+{
+    enum { CHUNK = 64 };
+    for (; count > 0; jobs += CHUNK) {
+        uint8_t idx[PLX_AEAD_ALG_COUNT][CHUNK];
+        size_t chunk = count < CHUNK ? count : CHUNK, n[PLX_AEAD_ALG_COUNT] = {0};
+
+        for (size_t i = 0; i < chunk; i++) {
+            unsigned alg = jobs[i].key->alg;
+            idx[alg][n[alg]++] = (uint8_t)i;
+        }
+        plx_hp_aes128_mask(jobs, idx[PLX_AEAD_AES_128_GCM], n[PLX_AEAD_AES_128_GCM]);
+        plx_hp_aes256_mask(jobs, idx[PLX_AEAD_AES_256_GCM], n[PLX_AEAD_AES_256_GCM]);
+        for (size_t i = 0; i < n[PLX_AEAD_CHACHA20_POLY1305]; i++) {
+            struct plx_mask_job *j = &jobs[idx[PLX_AEAD_CHACHA20_POLY1305][i]];
+            plx_hp_chacha20_mask(j->mask, j->key->sched, j->sample);
+        }
+        if (count <= CHUNK)
+            return;
+        count -= CHUNK;
+    }
+}
+
+// --- one backend per instruction set ------------------------------------------------------------------------
+
+#define BACKEND(isa, row)                                                                         \
+    static void expand_##isa(struct plx_aead_key *out, enum plx_aead_alg alg, const uint8_t *key, \
+                             const uint8_t iv[12])                                                \
+    {                                                                                             \
+        expand(&calls[row], out, alg, key, iv);                                                   \
+    }                                                                                             \
+    static void seal_##isa(struct plx_aead_job *jobs, size_t count)                               \
+    {                                                                                             \
+        seal(&calls[row], jobs, count);                                                           \
+    }                                                                                             \
+    static void open_##isa(struct plx_aead_job *jobs, size_t count)                               \
+    {                                                                                             \
+        open(&calls[row], jobs, count);                                                           \
+    }
+
+BACKEND(avx512, ISA_AVX512)
+BACKEND(avx2, ISA_AVX2)
+BACKEND(sse, ISA_SSE)
+#undef BACKEND
+
+static const struct {
+    const char *isa;
+    void (*init)(IMB_MGR *);
+    uint64_t needs;
+    struct plx_aead_backend backend;
+} rows[ISA_COUNT] = {
+    // best first
+    [ISA_AVX512] = {"avx512",
+                    init_mb_mgr_avx512,
+                    IMB_CPUFLAGS_AVX512,
+                    {"ipsecmb", expand_avx512, hp_expand, seal_avx512, open_avx512, mask}},
+    [ISA_AVX2] = {"avx2",
+                  init_mb_mgr_avx2,
+                  IMB_CPUFLAGS_AVX2,
+                  {"ipsecmb", expand_avx2, hp_expand, seal_avx2, open_avx2, mask}},
+    [ISA_SSE] = {"sse",
+                 init_mb_mgr_sse,
+                 IMB_CPUFLAGS_SSE,
+                 {"ipsecmb", expand_sse, hp_expand, seal_sse, open_sse, mask}},
+};
+
+// Copies the functions out of a manager made for this instruction set. False when the processor lacks it.
+static bool calls_init(enum isa row)
+{
+    struct calls *c = &calls[row];
+    if (c->is_ready)
+        return true;
+    IMB_MGR *mgr = alloc_mb_mgr(0);
+    if (mgr == NULL)
+        return false;
+    bool is_usable = (mgr->features & rows[row].needs) == rows[row].needs && plx_hp_aes_is_usable();
+    if (is_usable) {
+        rows[row].init(mgr);
+        *c = (struct calls){
+            .is_ready = true,
+            .pre = {mgr->gcm128_pre, mgr->gcm256_pre},
+            .seal = {mgr->gcm128_enc, mgr->gcm256_enc},
+            .open = {mgr->gcm128_dec, mgr->gcm256_dec},
+            .chacha_init = mgr->chacha20_poly1305_init,
+            .chacha_seal = mgr->chacha20_poly1305_enc_update,
+            .chacha_open = mgr->chacha20_poly1305_dec_update,
+            .chacha_final = mgr->chacha20_poly1305_finalize,
+            .features = mgr->features,
+        };
+        bool has_vaes = row == ISA_AVX512 && (mgr->features & IMB_FEATURE_VAES) != 0;
+        c->sched_len = has_vaes ? sizeof(struct gcm_key_data) : 15 * 16 + 16 * 16;
+    }
+    free_mb_mgr(mgr);
+    return is_usable;
+}
+
+const struct plx_aead_backend *plx_aead_ipsecmb_pick(const char *isa, char *describe, size_t describe_len)
+{
+    const char *version = imb_get_version_str();
+    bool is_known = false;
+
+    version += *version == 'v';
+    for (int row = 0; row < ISA_COUNT; row++) {
+        if (*isa != '\0' && strcmp(isa, rows[row].isa) != 0)
+            continue;
+        is_known = true;
+        if (!calls_init((enum isa)row))
+            continue;
+        bool has_vaes = (calls[row].features & IMB_FEATURE_VAES) != 0 && row == ISA_AVX512;
+        snprintf(describe, describe_len, "ipsecmb %s %s%s", version, rows[row].isa, has_vaes ? "+vaes" : "");
+        return &rows[row].backend;
+    }
+    if (is_known && *isa != '\0')
+        snprintf(describe, describe_len, "this processor cannot run ipsecmb with %s", isa);
+    else if (is_known)
+        snprintf(describe, describe_len,
+                 "this processor has no AES-NI and PCLMULQDQ, which ipsecmb needs here");
+    else
+        snprintf(describe, describe_len, "ipsecmb has no instruction set \"%s\": use sse, avx2 or avx512",
+                 isa);
+    return NULL;
+}

@@ -1,0 +1,121 @@
+// hpmask_aesni.c -- the leaf file with the AES instructions; see hpmask.h for why it looks like this.
+//
+// The functions carry their target attribute, so the file compiles for any x86-64 and plx_hp_aes_is_usable asks
+// the processor. The lanes of a group are independent chains over the same rounds: the inner loop over
+// lanes has a constant trip count and is unrolled by the compiler into eight aesenc in flight.
+
+#include "crypto/hpmask.h"
+
+#include <immintrin.h>
+#include <string.h>
+
+#define AESNI __attribute__((target("aes,sse4.1")))
+#define LANES 8
+
+bool plx_hp_aes_is_usable(void)
+{
+    return __builtin_cpu_supports("aes") && __builtin_cpu_supports("sse4.1");
+}
+
+// prev XOR its own prefixes: the word chain of the FIPS 197 key expansion.
+AESNI static inline __m128i chain(__m128i prev, __m128i last)
+{
+    prev = _mm_xor_si128(prev, _mm_slli_si128(prev, 4));
+    prev = _mm_xor_si128(prev, _mm_slli_si128(prev, 8));
+    return _mm_xor_si128(prev, last);
+}
+
+AESNI void plx_hp_aes128_expand(uint8_t *sched, const uint8_t key[16])
+{
+    __m128i *out = (__m128i *)sched, k = _mm_loadu_si128((const __m128i *)key);
+
+    _mm_storeu_si128(&out[0], k);
+#define ROUND(i, rcon)                                                         \
+    k = chain(k, _mm_shuffle_epi32(_mm_aeskeygenassist_si128(k, rcon), 0xff)); \
+    _mm_storeu_si128(&out[i], k)
+    ROUND(1, 0x01);
+    ROUND(2, 0x02);
+    ROUND(3, 0x04);
+    ROUND(4, 0x08);
+    ROUND(5, 0x10);
+    ROUND(6, 0x20);
+    ROUND(7, 0x40);
+    ROUND(8, 0x80);
+    ROUND(9, 0x1b);
+    ROUND(10, 0x36);
+#undef ROUND
+}
+
+AESNI void plx_hp_aes256_expand(uint8_t *sched, const uint8_t key[32])
+{
+    __m128i *out = (__m128i *)sched;
+    __m128i a = _mm_loadu_si128((const __m128i *)key), b = _mm_loadu_si128((const __m128i *)(key + 16));
+
+    _mm_storeu_si128(&out[0], a);
+    _mm_storeu_si128(&out[1], b);
+#define EVEN(i, rcon)                                                          \
+    a = chain(a, _mm_shuffle_epi32(_mm_aeskeygenassist_si128(b, rcon), 0xff)); \
+    _mm_storeu_si128(&out[i], a)
+#define ODD(i)                                                              \
+    b = chain(b, _mm_shuffle_epi32(_mm_aeskeygenassist_si128(a, 0), 0xaa)); \
+    _mm_storeu_si128(&out[i], b)
+    EVEN(2, 0x01);
+    ODD(3);
+    EVEN(4, 0x02);
+    ODD(5);
+    EVEN(6, 0x04);
+    ODD(7);
+    EVEN(8, 0x08);
+    ODD(9);
+    EVEN(10, 0x10);
+    ODD(11);
+    EVEN(12, 0x20);
+    ODD(13);
+    EVEN(14, 0x40);
+#undef EVEN
+#undef ODD
+}
+
+// One group of up to LANES blocks. A short group repeats its last job: a full group is not dearer than a
+// short one, and the loops keep their constant length.
+AESNI static inline __attribute__((always_inline)) void group(struct plx_mask_job *jobs, const uint8_t *idx,
+                                                              size_t count, int rounds)
+{
+    const __m128i *key[LANES];
+    __m128i block[LANES];
+
+#pragma GCC unroll 8
+    for (int l = 0; l < LANES; l++) {
+        const struct plx_mask_job *j = &jobs[idx[(size_t)l < count ? (size_t)l : count - 1]];
+        key[l] = (const __m128i *)j->key->sched;
+        block[l] = _mm_xor_si128(_mm_loadu_si128((const __m128i *)j->sample), _mm_load_si128(key[l]));
+    }
+    for (int r = 1; r < rounds; r++) {
+#pragma GCC unroll 8
+        for (int l = 0; l < LANES; l++)
+            block[l] = _mm_aesenc_si128(block[l], _mm_load_si128(key[l] + r));
+    }
+#pragma GCC unroll 8
+    for (int l = 0; l < LANES; l++)
+        block[l] = _mm_aesenclast_si128(block[l], _mm_load_si128(key[l] + rounds));
+    for (size_t l = 0; l < count; l++) {
+        uint64_t low = (uint64_t)_mm_cvtsi128_si64(block[l]);
+        memcpy(jobs[idx[l]].mask, &low, PLX_HP_MASK_LEN);
+    }
+}
+
+AESNI void plx_hp_aes128_mask(struct plx_mask_job *jobs, const uint8_t *idx, size_t count)
+{
+    for (; count > LANES; idx += LANES, count -= LANES)
+        group(jobs, idx, LANES, 10);
+    if (count > 0)
+        group(jobs, idx, count, 10);
+}
+
+AESNI void plx_hp_aes256_mask(struct plx_mask_job *jobs, const uint8_t *idx, size_t count)
+{
+    for (; count > LANES; idx += LANES, count -= LANES)
+        group(jobs, idx, LANES, 14);
+    if (count > 0)
+        group(jobs, idx, count, 14);
+}
