@@ -92,6 +92,8 @@ static void decoder_init(struct decoder *d, const char *path, uint32_t table_max
     if (!plx_slab_init(&d->slab, SLAB_BYTES, PLX_NODE_ANY))
         fail(path, "not enough memory for the table");
     plx_qpack_table_init(&d->table, &d->slab, table_max);
+    d->table.capacity =
+        table_max; // the collection's encoders take the whole table without an instruction that sets it
     d->section = (struct plx_qpack_section){
         .fields = calloc(FIELDS_MAX, sizeof *d->section.fields),
         .classes = calloc(FIELDS_MAX, 1),
@@ -255,7 +257,8 @@ static int encode(const char *path)
                 fail(path, "a line without a tab between name and value");
             if (count == FIELDS_MAX)
                 fail(path, "a header list of more than 4096 fields");
-            fields[count++] = (struct plx_field){at, tab + 1, (uint32_t)(tab - at), (uint32_t)(line_end - tab - 1), false};
+            fields[count++] =
+                (struct plx_field){at, tab + 1, (uint32_t)(tab - at), (uint32_t)(line_end - tab - 1), false};
         }
         at = line_end + 1;
     }

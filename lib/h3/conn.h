@@ -26,32 +26,32 @@ struct plx_h3_io {
     enum plx_err (*send)(void *arg, void *ts, const struct plx_buf *bufs, uint16_t count, bool fin);
     // The same for bytes that live on our stack: copied. PLX_OK, _AGAIN, _CLOSED, _NOMEM.
     enum plx_err (*send_copy)(void *arg, void *ts, const void *data, size_t len, bool fin);
-    void (*reset)(void *arg, void *ts, uint64_t code);         // our sending direction
-    void (*stop_sending)(void *arg, void *ts, uint64_t code);  // the peer's
+    void (*reset)(void *arg, void *ts, uint64_t code);        // our sending direction
+    void (*stop_sending)(void *arg, void *ts, uint64_t code); // the peer's
     // The bytes that plx_h3_on_data left should be offered again, soon (not from inside this call).
     void (*resume)(void *arg, void *ts);
-    uint64_t (*unsent)(void *arg, void *ts);                   // octets not yet acknowledged
+    uint64_t (*unsent)(void *arg, void *ts); // octets not yet acknowledged
     // The connection must end with this application error code.
     void (*close)(void *arg, uint64_t code, const char *why);
 };
 
 // Settings of ours, the same for all connections of an engine. Zero takes the default.
 struct plx_h3_cfg {
-    uint32_t field_section_max;     // SETTINGS_MAX_FIELD_SECTION_SIZE we announce and enforce; default 16 KiB
-    uint16_t field_count_max;       // default 128
-    uint32_t qpack_table_max;       // dynamic table the peer's encoder may use; default 4096
-    uint16_t qpack_blocked_max;     // streams that may wait for it; default 16
-    bool no_grease;                 // reserved settings, frames and streams are sent by default (RFC 9114 section 7.2.8)
+    uint32_t field_section_max; // SETTINGS_MAX_FIELD_SECTION_SIZE we announce and enforce; default 16 KiB
+    uint16_t field_count_max;   // default 128
+    uint32_t qpack_table_max;   // dynamic table the peer's encoder may use; default 4096
+    uint16_t qpack_blocked_max; // streams that may wait for it; default 16
+    bool no_grease; // reserved settings, frames and streams are sent by default (RFC 9114 section 7.2.8)
 };
 
 // Per core.
 struct plx_h3_env {
     struct plx_h3_cfg cfg;
-    struct plx_pool *conns;    // objects of plx_h3_conn_size()
-    struct plx_pool *streams;  // objects of plx_h3_stream_size()
-    struct plx_slab *slab;     // partial frames, blocked sections, dynamic tables
-    void *scratch;             // plx_h3_scratch_size(&cfg) octets: decoded field sections live here during a callback
-    uint64_t grease_seed;      // differs per core and run
+    struct plx_pool *conns;   // objects of plx_h3_conn_size()
+    struct plx_pool *streams; // objects of plx_h3_stream_size()
+    struct plx_slab *slab;    // partial frames, blocked sections, dynamic tables
+    void *scratch; // plx_h3_scratch_size(&cfg) octets: decoded field sections live here during a callback
+    uint64_t grease_seed; // differs per core and run
 };
 
 size_t plx_h3_conn_size(void);
@@ -59,8 +59,9 @@ size_t plx_h3_stream_size(void);
 size_t plx_h3_scratch_size(const struct plx_h3_cfg *cfg);
 
 // NULL when the pool is empty. Streams are opened by plx_h3_conn_start, which sends SETTINGS (send may queue before the handshake ends).
-struct plx_h3_conn *plx_h3_conn_new(struct plx_h3_env *env, bool is_server, const struct plx_h3_io *io, void *io_arg,
-                                    const struct plx_h3_handler *handler, struct plx_conn *transport);
+struct plx_h3_conn *plx_h3_conn_new(struct plx_h3_env *env, bool is_server, const struct plx_h3_io *io,
+                                    void *io_arg, const struct plx_h3_handler *handler,
+                                    struct plx_conn *transport);
 void plx_h3_conn_start(struct plx_h3_conn *conn);
 // Closes all requests (on_closed with code) and gives everything back. ts pointers are not touched any more.
 void plx_h3_conn_free(struct plx_h3_conn *conn, uint64_t code, bool is_peer);
@@ -69,9 +70,12 @@ void plx_h3_conn_free(struct plx_h3_conn *conn, uint64_t code, bool is_peer);
 struct plx_h3_stream *plx_h3_on_open(struct plx_h3_conn *conn, void *ts, uint64_t id, bool is_uni);
 // Bytes in order; returns how many were consumed. The rest must be offered again after io.resume, with what came later behind it.
 // fin: the stream ends after data+len (only true once all was offered). Errors go through io.close / io.reset; then returns len.
-size_t plx_h3_on_data(struct plx_h3_conn *conn, struct plx_h3_stream *hs, const uint8_t *data, size_t len, bool fin);
-void plx_h3_on_reset(struct plx_h3_conn *conn, struct plx_h3_stream *hs, uint64_t code);         // peer reset its direction
-void plx_h3_on_stop_sending(struct plx_h3_conn *conn, struct plx_h3_stream *hs, uint64_t code);  // peer refused ours
+size_t plx_h3_on_data(struct plx_h3_conn *conn, struct plx_h3_stream *hs, const uint8_t *data, size_t len,
+                      bool fin);
+void plx_h3_on_reset(struct plx_h3_conn *conn, struct plx_h3_stream *hs,
+                     uint64_t code); // peer reset its direction
+void plx_h3_on_stop_sending(struct plx_h3_conn *conn, struct plx_h3_stream *hs,
+                            uint64_t code); // peer refused ours
 void plx_h3_on_writable(struct plx_h3_conn *conn, struct plx_h3_stream *hs);
 // The transport has finished with the stream in both directions (all acknowledged or reset); hs is freed, on_closed is called.
 void plx_h3_on_closed(struct plx_h3_conn *conn, struct plx_h3_stream *hs);

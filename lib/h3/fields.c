@@ -7,9 +7,9 @@
 // RFC 9110 section 5.6.2: tchar, without the upper-case letters.
 //= rfc9114 4.2 "containing uppercase characters in field names MUST be treated as malformed"
 static const bool name_octet[256] = {
-    ['!'] = true,  ['#'] = true, ['$'] = true, ['%'] = true, ['&'] = true,         ['\''] = true,        ['*'] = true, ['+'] = true,
-    ['-'] = true,  ['.'] = true, ['^'] = true, ['_'] = true, ['`'] = true,         ['|'] = true,         ['~'] = true,
-    ['0' ... '9'] = true,        ['a' ... 'z'] = true,
+    ['!'] = true, ['#'] = true, ['$'] = true, ['%'] = true,         ['&'] = true,         ['\''] = true,
+    ['*'] = true, ['+'] = true, ['-'] = true, ['.'] = true,         ['^'] = true,         ['_'] = true,
+    ['`'] = true, ['|'] = true, ['~'] = true, ['0' ... '9'] = true, ['a' ... 'z'] = true,
 };
 
 struct special {
@@ -17,7 +17,10 @@ struct special {
     uint8_t len, class;
 };
 
-#define S(text, class) {text, sizeof text - 1, PLX_FIELD_##class}
+#define S(text, class)                           \
+    {                                            \
+        text, sizeof text - 1, PLX_FIELD_##class \
+    }
 
 // By length, so that a name is compared with at most three.
 static const struct special special[][3] = {
@@ -26,7 +29,8 @@ static const struct special special[][3] = {
     [5] = {S(":path", PATH)},
     [7] = {S(":method", METHOD), S(":scheme", SCHEME), S(":status", STATUS)},
     [9] = {S(":protocol", PROTOCOL)},
-    [10] = {S(":authority", AUTHORITY), S("connection", CONNECTION_SPECIFIC), S("keep-alive", CONNECTION_SPECIFIC)},
+    [10] = {S(":authority", AUTHORITY), S("connection", CONNECTION_SPECIFIC),
+            S("keep-alive", CONNECTION_SPECIFIC)},
     [14] = {S("content-length", CONTENT_LENGTH)},
     [16] = {S("proxy-connection", CONNECTION_SPECIFIC)},
     [17] = {S("transfer-encoding", CONNECTION_SPECIFIC)},
@@ -55,7 +59,10 @@ uint8_t plx_field_name_class(const char *name, size_t len)
     return is_valid ? PLX_FIELD_PLAIN : PLX_FIELD_BAD;
 }
 
-static bool is_blank(char c) { return c == ' ' || c == '\t'; }
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
 
 bool plx_field_value_is_valid(const char *value, size_t len)
 {
@@ -74,7 +81,8 @@ bool plx_fields_are_sendable(const struct plx_field *fields, uint16_t count)
 {
     for (uint16_t i = 0; i < count; i++) {
         const struct plx_field *f = &fields[i];
-        uint8_t class = plx_field_class_of(plx_field_name_class(f->name, f->name_len), f->value, f->value_len);
+        uint8_t class =
+            plx_field_class_of(plx_field_name_class(f->name, f->name_len), f->value, f->value_len);
         //= rfc9114 4.2 "An endpoint MUST NOT generate an HTTP/3 field section containing connection-specific fields"
         if (class >= PLX_FIELD_CONNECTION_SPECIFIC || plx_field_is_pseudo(class))
             return false;

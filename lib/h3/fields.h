@@ -49,6 +49,9 @@ static inline uint8_t plx_field_class_of(uint8_t name_class, const char *value, 
 bool plx_fields_are_sendable(const struct plx_field *fields, uint16_t count);
 
 // The size of a field line as RFC 9114 section 4.2.2 and RFC 9204 section 3.2.1 count it.
-static inline uint64_t plx_field_size(uint64_t name_len, uint64_t value_len) { return name_len + value_len + 32; }
+static inline uint64_t plx_field_size(uint64_t name_len, uint64_t value_len)
+{
+    return name_len + value_len + 32;
+}
 
 #endif

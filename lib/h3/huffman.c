@@ -24,13 +24,23 @@ struct huffman_long {
 enum { FAST_BITS = 11, EOS = 256, EOS_BITS = 30 };
 
 // What an entry of huffman_fast says; see tools/gen-qpack.
-static unsigned entry_count(uint32_t e) { return e >> 24; }
-static unsigned entry_bits(uint32_t e) { return e >> 20 & 15; }
-static unsigned entry_first_bits(uint32_t e) { return e >> 16 & 15; }
+static unsigned entry_count(uint32_t e)
+{
+    return e >> 24;
+}
+static unsigned entry_bits(uint32_t e)
+{
+    return e >> 20 & 15;
+}
+static unsigned entry_first_bits(uint32_t e)
+{
+    return e >> 16 & 15;
+}
 
 struct window {
     const uint8_t *p, *end;
-    uint64_t bits; // the next bit is on top; what lies below `count` bits is nothing, or what the next refill brings
+    uint64_t
+        bits; // the next bit is on top; what lies below `count` bits is nothing, or what the next refill brings
     unsigned count;
 };
 

@@ -19,7 +19,8 @@ enum plx_huffman {
 };
 
 // Decodes len octets into dst, at most cap of them; *out_len says how many. On failure dst holds anything.
-enum plx_huffman plx_huffman_decode(const uint8_t *src, size_t len, uint8_t *dst, size_t cap, size_t *out_len);
+enum plx_huffman plx_huffman_decode(const uint8_t *src, size_t len, uint8_t *dst, size_t cap,
+                                    size_t *out_len);
 
 // Octets that src takes when encoded.
 size_t plx_huffman_len(const uint8_t *src, size_t len);

@@ -95,7 +95,10 @@ static const struct plx_qpack_entry *below_base(struct decoding *d, uint64_t idx
     return dynamic_at(d, d->base - 1 - idx);
 }
 
-static const struct plx_qpack_entry *above_base(struct decoding *d, uint64_t idx) { return dynamic_at(d, d->base + idx); }
+static const struct plx_qpack_entry *above_base(struct decoding *d, uint64_t idx)
+{
+    return dynamic_at(d, d->base + idx);
+}
 
 // Four ways to fill a field; each returns its class.
 

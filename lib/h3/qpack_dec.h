@@ -27,7 +27,7 @@ struct plx_qpack_section {
 
 // Returns: _OK, _BLOCKED (nothing but `required` is set; try again when the table has grown), _TOO_LARGE or _FAILED.
 // The fields are valid until the bytes, the table or the text change.
-PLX_MUST_USE enum plx_qpack_err plx_qpack_dec_section(const struct plx_qpack_table *t, const uint8_t *p, size_t len,
-                                                      struct plx_qpack_section *s);
+PLX_MUST_USE enum plx_qpack_err plx_qpack_dec_section(const struct plx_qpack_table *t, const uint8_t *p,
+                                                      size_t len, struct plx_qpack_section *s);
 
 #endif

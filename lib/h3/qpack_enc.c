@@ -58,6 +58,7 @@ size_t plx_qpack_enc_len_max(const struct plx_field *fields, uint16_t count)
 {
     size_t len = 2 + 5; // the prefix, a literal status
     for (uint16_t i = 0; i < count; i++)
-        len += (size_t)fields[i].name_len + fields[i].value_len + 2 * 6; // a 32-bit length takes up to 6 octets
+        len +=
+            (size_t)fields[i].name_len + fields[i].value_len + 2 * 6; // a 32-bit length takes up to 6 octets
     return len;
 }

@@ -11,7 +11,9 @@
 #include "base/cursor.h"
 
 //= rfc9204 4.1.1 "MUST be able to decode integers up to and including 62 bits long"
-enum { PLX_QPACK_INT_MAX_LEN = 11 }; // octets: 62 bits above a prefix take at most 9 groups; one more of slack for zeros
+enum {
+    PLX_QPACK_INT_MAX_LEN = 11
+}; // octets: 62 bits above a prefix take at most 9 groups; one more of slack for zeros
 
 // first: the octet with the prefix, already read.
 static inline uint64_t plx_qpack_rd_int(struct plx_rd *r, uint8_t first, unsigned prefix, bool *is_bad)

@@ -13,7 +13,8 @@ struct static_group {
 #include "h3/qpack_static_tables.inc"
 
 const struct plx_qpack_row plx_qpack_static[] = {
-#define X(idx, name, value, class) [idx] = {name, value, sizeof name - 1, sizeof value - 1, PLX_FIELD_##class},
+#define X(idx, name, value, class) \
+    [idx] = {name, value, sizeof name - 1, sizeof value - 1, PLX_FIELD_##class},
 #include "h3/qpack_static.def"
 #undef X
 };
@@ -23,10 +24,12 @@ enum { NAME_MIN = 3 }; // "age"
 // As name_key() in tools/gen-qpack.
 static uint32_t name_key(const uint8_t *name, size_t len)
 {
-    return (uint32_t)len | (uint32_t)name[len / 2] << 8 | (uint32_t)name[len - 3] << 16 | (uint32_t)name[len - 1] << 24;
+    return (uint32_t)len | (uint32_t)name[len / 2] << 8 | (uint32_t)name[len - 3] << 16 |
+           (uint32_t)name[len - 1] << 24;
 }
 
-int plx_qpack_static_find(const char *name, size_t name_len, const char *value, size_t value_len, bool *is_whole)
+int plx_qpack_static_find(const char *name, size_t name_len, const char *value, size_t value_len,
+                          bool *is_whole)
 {
     *is_whole = false;
     if (name_len < NAME_MIN || name_len > UINT8_MAX)

@@ -18,6 +18,7 @@ enum { PLX_QPACK_STATIC_COUNT = 99 };
 extern const struct plx_qpack_row plx_qpack_static[PLX_QPACK_STATIC_COUNT];
 
 // The row of that name and value, *is_whole true; or the first row of that name, *is_whole false; or -1.
-int plx_qpack_static_find(const char *name, size_t name_len, const char *value, size_t value_len, bool *is_whole);
+int plx_qpack_static_find(const char *name, size_t name_len, const char *value, size_t value_len,
+                          bool *is_whole);
 
 #endif

@@ -16,7 +16,10 @@ void plx_qpack_table_init(struct plx_qpack_table *t, struct plx_slab *slab, uint
     *t = (struct plx_qpack_table){.slab = slab, .capacity_max = capacity_max};
 }
 
-static size_t ring_bytes(uint32_t cap) { return (size_t)cap * sizeof(struct plx_qpack_entry); }
+static size_t ring_bytes(uint32_t cap)
+{
+    return (size_t)cap * sizeof(struct plx_qpack_entry);
+}
 
 static void evict_until(struct plx_qpack_table *t, uint32_t size)
 {
@@ -112,8 +115,8 @@ static bool literal_decode(const struct literal *s, uint8_t *to, size_t cap, siz
 
 // Puts a field into the table; the text is copied before anything is evicted.
 //= rfc9204 3.2.2 "deleting the referenced name or value if the referenced entry is evicted"
-static enum plx_qpack_err insert(struct plx_qpack_table *t, struct reading *in, const uint8_t *text, size_t name_len,
-                                 size_t value_len, uint8_t name_class)
+static enum plx_qpack_err insert(struct plx_qpack_table *t, struct reading *in, const uint8_t *text,
+                                 size_t name_len, size_t value_len, uint8_t name_class)
 {
     uint64_t size = plx_field_size(name_len, value_len);
     struct plx_qpack_entry e = {NULL, (uint32_t)name_len, (uint32_t)value_len, name_class, 0};
@@ -143,10 +146,12 @@ static enum plx_qpack_err insert(struct plx_qpack_table *t, struct reading *in, 
 
 // Name and value are put together in a block of the slab, because either may be Huffman-coded and the name may come
 // from an entry that this very insertion evicts.
-static enum plx_qpack_err insert_parts(struct plx_qpack_table *t, struct reading *in, const struct literal *name,
-                                       const struct literal *value, int name_class)
+static enum plx_qpack_err insert_parts(struct plx_qpack_table *t, struct reading *in,
+                                       const struct literal *name, const struct literal *value,
+                                       int name_class)
 {
-    size_t cap = t->capacity > 0 ? t->capacity : 1; // a table without capacity refuses below, like any that is too small
+    size_t cap = t->capacity > 0 ? t->capacity
+                                 : 1; // a table without capacity refuses below, like any that is too small
     uint8_t *text = plx_slab_take(t->slab, cap);
     if (text == NULL)
         return PLX_QPACK_NOMEM;
@@ -195,7 +200,8 @@ static enum plx_qpack_err insert_with_name_ref(struct plx_qpack_table *t, struct
     return insert_parts(t, in, &name, &value, e->name_class);
 }
 
-static enum plx_qpack_err insert_with_literal_name(struct plx_qpack_table *t, struct reading *in, uint8_t first)
+static enum plx_qpack_err insert_with_literal_name(struct plx_qpack_table *t, struct reading *in,
+                                                   uint8_t first)
 {
     struct literal name = rd_literal(in, first, 5, t->capacity);
     struct literal value = rd_literal(in, plx_rd_u8(&in->r), 7, t->capacity);
@@ -263,7 +269,8 @@ static enum plx_qpack_err instructions(struct plx_qpack_table *t, const uint8_t 
     return PLX_QPACK_OK;
 }
 
-enum plx_qpack_err plx_qpack_table_on_data(struct plx_qpack_table *t, const uint8_t *data, size_t len, const char **why)
+enum plx_qpack_err plx_qpack_table_on_data(struct plx_qpack_table *t, const uint8_t *data, size_t len,
+                                           const char **why)
 {
     size_t used;
     enum plx_qpack_err err;

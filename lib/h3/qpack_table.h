@@ -24,18 +24,18 @@ struct plx_qpack_table {
     struct plx_slab *slab;
     struct plx_qpack_entry *ring; // by absolute index modulo ring_cap, a power of two
     uint32_t ring_cap;
-    uint32_t count;               // entries in the table
-    uint64_t insert_count;        // entries ever inserted
-    uint64_t known_received;      // what the peer's encoder has been told of, section 2.1.4
-    uint32_t size, capacity;      // as section 3.2.1 counts; capacity as the peer's encoder chose it
-    uint32_t capacity_max;        // as we announced it
-    struct plx_stash stash;       // of the encoder stream: an instruction that is not whole yet
+    uint32_t count;          // entries in the table
+    uint64_t insert_count;   // entries ever inserted
+    uint64_t known_received; // what the peer's encoder has been told of, section 2.1.4
+    uint32_t size, capacity; // as section 3.2.1 counts; capacity as the peer's encoder chose it
+    uint32_t capacity_max;   // as we announced it
+    struct plx_stash stash;  // of the encoder stream: an instruction that is not whole yet
 };
 
 enum plx_qpack_err {
     PLX_QPACK_OK,
-    PLX_QPACK_FAILED, // the peer's fault: QPACK_ENCODER_STREAM_ERROR or QPACK_DECOMPRESSION_FAILED
-    PLX_QPACK_NOMEM,  // the slab is empty
+    PLX_QPACK_FAILED,    // the peer's fault: QPACK_ENCODER_STREAM_ERROR or QPACK_DECOMPRESSION_FAILED
+    PLX_QPACK_NOMEM,     // the slab is empty
     PLX_QPACK_BLOCKED,   // sections only: entries that it needs have not come yet
     PLX_QPACK_TOO_LARGE, // sections only: beyond our limits on size or number of fields
 };
@@ -44,8 +44,8 @@ void plx_qpack_table_init(struct plx_qpack_table *t, struct plx_slab *slab, uint
 void plx_qpack_table_fini(struct plx_qpack_table *t);
 
 // Bytes of the peer's encoder stream, cut anywhere. Returns: _OK, _FAILED (*why says how) or _NOMEM.
-PLX_MUST_USE enum plx_qpack_err plx_qpack_table_on_data(struct plx_qpack_table *t, const uint8_t *data, size_t len,
-                                                        const char **why);
+PLX_MUST_USE enum plx_qpack_err plx_qpack_table_on_data(struct plx_qpack_table *t, const uint8_t *data,
+                                                        size_t len, const char **why);
 
 // The entry with that absolute index, or NULL when it is evicted or not there yet.
 static inline const struct plx_qpack_entry *plx_qpack_table_at(const struct plx_qpack_table *t, uint64_t abs)

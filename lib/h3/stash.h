@@ -24,7 +24,8 @@ static inline void plx_stash_drop(struct plx_stash *s, struct plx_slab *slab)
 }
 
 // False when the slab has no block of that size; the stash is then unchanged.
-static inline PLX_MUST_USE bool plx_stash_append(struct plx_stash *s, struct plx_slab *slab, const uint8_t *p, size_t len)
+static inline PLX_MUST_USE bool plx_stash_append(struct plx_stash *s, struct plx_slab *slab, const uint8_t *p,
+                                                 size_t len)
 {
     if (len == 0)
         return true;
