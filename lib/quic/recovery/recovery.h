@@ -14,16 +14,17 @@
 #include "quic/recovery/cc.h"
 #include "quic/recovery/pacer.h"
 #include "quic/recovery/ecn.h"
+#include "quic/recovery/loss.h"
 #include "quic/wire/frame.h"
 #include "quic/wire/ref.h"
 
 enum plx_space_id { PLX_SPACE_INITIAL, PLX_SPACE_HANDSHAKE, PLX_SPACE_APP, PLX_SPACE_COUNT };
 
 struct plx_recovery_cfg {
-    const struct plx_cc_ops *cc;   // plx_cc_cubic, plx_cc_newreno
+    const struct plx_cc_ops *cc; // plx_cc_cubic, plx_cc_newreno
     uint16_t initial_cwnd_packets;
     bool hystart, pacing, ecn;
-    plx_dur initial_rtt;           // 333 ms
+    plx_dur initial_rtt; // 333 ms
 };
 
 // What happens to references; a table so that the connection dispatches by kind. Called from inside on_ack and on_timeout.
@@ -33,27 +34,60 @@ struct plx_recovery_events {
 };
 
 struct plx_recovery_ack_result {
-    uint64_t error;               // 0, or PROTOCOL_VIOLATION: an acknowledgement of what was never sent
+    uint64_t error; // 0, or PROTOCOL_VIOLATION: an acknowledgement of what was never sent
     bool newly_acked, any_ack_eliciting_acked, any_lost, persistent_congestion;
     uint64_t largest_newly_acked; // valid with newly_acked
     bool ecn_failed;              // validation failed just now (RFC 9000 section 13.4.2)
 };
 
-struct plx_recovery; // defined here by its module: embedded in the connection
+struct plx_recovery { // embedded in the connection
+    struct plx_rtt rtt;
+    struct plx_cc cc;
+    struct plx_pacer pacer;
+    struct plx_ecn_path ecn;
+    uint64_t bytes_in_flight; // of all spaces
+    plx_time congestion_at; // when the last congestion event was: packets sent before it cannot cause another
+    plx_dur peer_max_ack_delay; // 25 ms until set
+    uint8_t peer_ack_delay_exponent;
+    uint8_t pto_count; // doublings of the probe timeout since the last acknowledgement
+    bool is_confirmed; // the handshake
+    bool is_app_limited;
+    uint32_t event_lost,
+        event_spurious; // packets lost in the last congestion event, and how many of them came after all
+    uint64_t lost_packets, lost_bytes, spurious_packets, ptos, persistent; // ever
+    const struct plx_recovery_events *events;
+    void *arg;
+    plx_dur initial_rtt;
+    uint16_t initial_cwnd_packets;
+    bool has_hystart;
+};
 
-void plx_recovery_init(struct plx_recovery *r, const struct plx_recovery_cfg *cfg, uint16_t mtu, const struct plx_recovery_events *ev, void *arg);
+void plx_recovery_init(struct plx_recovery *r, const struct plx_recovery_cfg *cfg, uint16_t mtu,
+                       const struct plx_recovery_events *ev, void *arg);
 
 // An ACK frame for a space (frame's ranges are still a cursor over the packet, see frame.h). peer_max_ack_delay and exponent were set by
 // plx_recovery_set_peer once the transport parameters are known.
-void plx_recovery_on_ack(struct plx_recovery *r, struct plx_space *sp, enum plx_space_id id, const struct plx_frame_ack *ack, plx_time now,
-                         struct plx_recovery_ack_result *out);
+void plx_recovery_on_ack(struct plx_recovery *r, struct plx_space *sp, enum plx_space_id id,
+                         const struct plx_frame_ack *ack, plx_time now, struct plx_recovery_ack_result *out);
 void plx_recovery_set_peer(struct plx_recovery *r, plx_dur max_ack_delay, uint8_t ack_delay_exponent);
 void plx_recovery_on_handshake_confirmed(struct plx_recovery *r); // PTO for the application space from now on
 
+// Whether a packet could be remembered: ask before building one (plx_recovery_on_sent cannot fail after a true).
+static inline bool plx_recovery_can_remember(struct plx_space *sp)
+{
+    return plx_sent_reserve(&sp->sent, sp->next_pn, PLX_REFS_MAX);
+}
+// The mark for the next packet: enum plx_ecn.
+static inline uint8_t plx_recovery_ecn_mark(const struct plx_recovery *r)
+{
+    return plx_ecn_mark(&r->ecn);
+}
+
 // A packet leaves. refs of frames that need it (ACK-only packets: is_ack_eliciting and in_flight false). false: no memory for the record:
 // the caller must not send it. Sets the ECN mark to use through plx_ecn_mark().
-bool plx_recovery_on_sent(struct plx_recovery *r, struct plx_space *sp, enum plx_space_id id, uint64_t pn, uint16_t bytes, bool is_ack_eliciting,
-                          bool in_flight, uint8_t ecn_mark, const struct plx_refs *refs, plx_time now);
+bool plx_recovery_on_sent(struct plx_recovery *r, struct plx_space *sp, enum plx_space_id id, uint64_t pn,
+                          uint16_t bytes, bool is_ack_eliciting, bool in_flight, uint8_t ecn_mark,
+                          const struct plx_refs *refs, plx_time now);
 
 // How many octets congestion control and pacing let go now; 0 with *wait_until set (NEVER when only an ACK can help). Probes ignore it.
 uint64_t plx_recovery_can_send(struct plx_recovery *r, plx_time now, plx_time *wait_until);
@@ -61,12 +95,15 @@ void plx_recovery_set_app_limited(struct plx_recovery *r, bool is_app_limited);
 
 // Loss timer or PTO over the given spaces (NULL: discarded). has_keys tells for which spaces PTO packets may be sent; is_client_unvalidated: the
 // anti-deadlock PTO of RFC 9002 section 6.2.2.1 applies.
-plx_time plx_recovery_deadline(const struct plx_recovery *r, struct plx_space *const sp[PLX_SPACE_COUNT], bool has_handshake_keys, bool is_client_unvalidated);
+plx_time plx_recovery_deadline(const struct plx_recovery *r, struct plx_space *const sp[PLX_SPACE_COUNT],
+                               bool has_handshake_keys, bool is_client_unvalidated);
 enum plx_recovery_fired { PLX_FIRED_NOTHING, PLX_FIRED_LOSS, PLX_FIRED_PTO };
 // PTO: the caller sends one or two ack-eliciting packets in *probe_space (sp->probes_wanted is set); what is oldest unacknowledged in that space has
 // been reported through on_lost-like retransmission hints (on_lost is called for references of the oldest packets without declaring them lost in cc: see probe).
-enum plx_recovery_fired plx_recovery_on_timeout(struct plx_recovery *r, struct plx_space *const sp[PLX_SPACE_COUNT], bool has_handshake_keys,
-                                                bool is_client_unvalidated, plx_time now, enum plx_space_id *probe_space);
+enum plx_recovery_fired plx_recovery_on_timeout(struct plx_recovery *r,
+                                                struct plx_space *const sp[PLX_SPACE_COUNT],
+                                                bool has_handshake_keys, bool is_client_unvalidated,
+                                                plx_time now, enum plx_space_id *probe_space);
 
 // Keys of a space are discarded: its packets leave flight uncounted (RFC 9002 section 6.4), its memory returns.
 void plx_recovery_discard_space(struct plx_recovery *r, struct plx_space *sp, enum plx_space_id id);

@@ -11,22 +11,22 @@
 #include <stdint.h>
 
 enum plx_ref_kind {
-    PLX_REF_ACK,                // offset: largest acknowledged in the frame; acked: forget ranges up to it. lost: nothing
-    PLX_REF_PING,               // nothing either way
-    PLX_REF_CRYPTO,             // offset, len
-    PLX_REF_STREAM,             // id, offset, len, fin
-    PLX_REF_RESET_STREAM,       // id
-    PLX_REF_STOP_SENDING,       // id
-    PLX_REF_MAX_DATA,           // offset: value
-    PLX_REF_MAX_STREAM_DATA,    // id, offset: value
-    PLX_REF_MAX_STREAMS,        // id: 0 bidi, 1 uni; offset: value
-    PLX_REF_DATA_BLOCKED,       // offset: limit
-    PLX_REF_STREAM_DATA_BLOCKED,// id, offset: limit
-    PLX_REF_STREAMS_BLOCKED,    // id: 0 bidi, 1 uni; offset: limit
-    PLX_REF_NEW_CID,            // id: sequence number
-    PLX_REF_RETIRE_CID,         // id: sequence number
+    PLX_REF_ACK,    // offset: largest acknowledged in the frame; acked: forget ranges up to it. lost: nothing
+    PLX_REF_PING,   // nothing either way
+    PLX_REF_CRYPTO, // offset, len
+    PLX_REF_STREAM, // id, offset, len, fin
+    PLX_REF_RESET_STREAM,        // id
+    PLX_REF_STOP_SENDING,        // id
+    PLX_REF_MAX_DATA,            // offset: value
+    PLX_REF_MAX_STREAM_DATA,     // id, offset: value
+    PLX_REF_MAX_STREAMS,         // id: 0 bidi, 1 uni; offset: value
+    PLX_REF_DATA_BLOCKED,        // offset: limit
+    PLX_REF_STREAM_DATA_BLOCKED, // id, offset: limit
+    PLX_REF_STREAMS_BLOCKED,     // id: 0 bidi, 1 uni; offset: limit
+    PLX_REF_NEW_CID,             // id: sequence number
+    PLX_REF_RETIRE_CID,          // id: sequence number
     PLX_REF_NEW_TOKEN,
-    PLX_REF_PATH_CHALLENGE,     // not repeated by loss; the path's own timer does
+    PLX_REF_PATH_CHALLENGE, // not repeated by loss; the path's own timer does
     PLX_REF_HANDSHAKE_DONE,
     PLX_REF_KIND_COUNT,
 };
@@ -46,6 +46,9 @@ struct plx_refs { // of the packet under construction
     struct plx_ref v[PLX_REFS_MAX];
 };
 
-static inline bool plx_refs_has_room(const struct plx_refs *r) { return r->count < PLX_REFS_MAX; }
+static inline bool plx_refs_has_room(const struct plx_refs *r)
+{
+    return r->count < PLX_REFS_MAX;
+}
 
 #endif
