@@ -13,12 +13,16 @@
 #include "base/list.h"
 #include "quic/wire/frame.h"
 #include "quic/wire/ref.h"
+#include "quic/stream/refused.h"
+#include "quic/stream/sched.h"
 #include "quic/stream/stream.h"
+#include "quic/stream/window.h"
 
 struct plx_pool;
 struct plx_slab;
 
 // Upwards; called from inside on_* and plx_streams_* functions. They may send, reset, open, resume, but not free the container.
+// All must be set. on_reset is not called for a stream on which stop_sending was called: nobody waits for it.
 struct plx_streams_events {
     void (*on_stream)(void *arg, struct plx_stream *s);
     size_t (*on_data)(void *arg, struct plx_stream *s, const uint8_t *data, size_t len, bool fin);
@@ -34,20 +38,67 @@ struct plx_streams_cfg {
     bool is_server;
     uint64_t conn_window, conn_window_max, stream_window, stream_window_max; // ours
     uint32_t streams_bidi, streams_uni;                                      // ours: concurrent, peer-initiated
+    uint64_t refuse_code; // application error code for a stream that finds the pool empty (HTTP/3: H3_REQUEST_REJECTED)
 };
 
-struct plx_streams; // defined below in this file by its module: embedded in the connection
+// The peer's transport parameters (also remembered ones for 0-RTT): its limits on us.
+struct plx_streams_peer {
+    uint64_t max_data, max_stream_data_bidi_local, max_stream_data_bidi_remote, max_stream_data_uni, max_streams_bidi,
+        max_streams_uni;
+};
+
+// Frames of the connection as a whole that wait to be written: ctl.
+enum plx_streams_ctl {
+    PLX_CTL_MAX_DATA = 1,
+    PLX_CTL_DATA_BLOCKED = 2,
+    PLX_CTL_MAX_STREAMS = 4,     // 4 bidi, 8 uni
+    PLX_CTL_STREAMS_BLOCKED = 16, // 16 bidi, 32 uni
+};
+// What was said for the present limit and need not be said again: told.
+enum plx_streams_told { PLX_TOLD_DATA_BLOCKED = 1, PLX_TOLD_STREAMS_BLOCKED = 2 /* 2 bidi, 4 uni */ };
+
+struct plx_streams { // embedded in the connection; must not move
+    const struct plx_streams_events *events;
+    void *arg;
+    void *conn; // set by the connection: plx_stream_conn() returns it
+    struct plx_pool *pool;
+    struct plx_slab *slab;
+    // --- receiving ---
+    struct plx_flow flow;     // of the connection
+    uint64_t recvd, consumed; // octets over all streams
+    // --- sending ---
+    uint64_t send_limit, sent; // octets over all streams: the peer's limit, and what was used of it
+    struct plx_sched sched;
+    struct plx_list ctl_streams; // streams with frames of flow control, reset and stop to write
+    uint8_t ctl;                 // enum plx_streams_ctl
+    uint8_t told;                // enum plx_streams_told
+    bool is_available_owed[2];   // an open was refused for the peer's limit: on_available is owed (bidi, uni)
+    uint16_t depth;              // entries from below that are under way: streams are closed when the outermost one ends
+    uint32_t count;              // streams that are open
+    // --- who is where ---
+    struct plx_window window[4]; // index: the two low bits of the stream ID
+    struct plx_list resumed, over;
+    struct plx_refused_list refused;
+    struct plx_streams_peer peer;
+    struct plx_streams_cfg cfg;
+    // --- counted ---
+    uint64_t refused_total; // streams that found the pool empty
+    uint64_t ignored_total; // frames for streams that are closed
+    uint64_t stopped_total; // streams whose receive buffer found the slab empty
+};
 
 void plx_streams_init(struct plx_streams *ss, const struct plx_streams_cfg *cfg, struct plx_pool *pool, struct plx_slab *slab,
                       const struct plx_streams_events *events, void *arg);
 void plx_streams_fini(struct plx_streams *ss); // closes all: on_closed for each, owners released
 
-// The peer's transport parameters (also remembered ones for 0-RTT): its limits on us. May only raise.
-struct plx_streams_peer { uint64_t max_data, max_stream_data_bidi_local, max_stream_data_bidi_remote, max_stream_data_uni, max_streams_bidi, max_streams_uni; };
+// May be called again with larger limits; smaller ones are ignored.
 void plx_streams_set_peer(struct plx_streams *ss, const struct plx_streams_peer *p);
 
 // Frames received. Return 0, or a transport error code of RFC 9000 section 20.1 that closes the connection (STREAM_LIMIT_ERROR,
-// STREAM_STATE_ERROR, FINAL_SIZE_ERROR, FLOW_CONTROL_ERROR; INTERNAL_ERROR never: a pool that is empty makes the stream refused and reset).
+// STREAM_STATE_ERROR, FINAL_SIZE_ERROR, FLOW_CONTROL_ERROR). An empty pool is no error of the connection: the stream is refused with
+// cfg.refuse_code; an empty slab likewise stops the stream (on_reset with refuse_code). INTERNAL_ERROR only when the slab has not even the small block
+// left in which streams are found again. No stream is closed from inside the functions of "From above": on_closed waits for the next
+// call from below (plx_streams_wants_write is true until then).
 uint64_t plx_streams_on_stream(struct plx_streams *ss, const struct plx_frame_stream *f, plx_time now);
 uint64_t plx_streams_on_reset_stream(struct plx_streams *ss, const struct plx_frame_reset_stream *f);
 uint64_t plx_streams_on_stop_sending(struct plx_streams *ss, const struct plx_frame_stop_sending *f);
@@ -78,6 +129,8 @@ enum plx_err plx_streams_send_copy(struct plx_streams *ss, struct plx_stream *s,
 void plx_streams_reset(struct plx_streams *ss, struct plx_stream *s, uint64_t code);
 void plx_streams_stop_sending(struct plx_streams *ss, struct plx_stream *s, uint64_t code);
 void plx_streams_resume(struct plx_streams *ss, struct plx_stream *s);
+// Both directions at once, as far as they are still open: reset and stop_sending with one code.
+void plx_streams_refuse(struct plx_streams *ss, struct plx_stream *s, uint64_t code);
 
 uint32_t plx_streams_count(const struct plx_streams *ss); // open ones, both sides
 void plx_streams_verify(const struct plx_streams *ss);
