@@ -86,6 +86,8 @@ PLX_API PLX_MUST_USE enum plx_err plx_stream_open(struct plx_conn *conn, bool is
 //           PLX_ERR_CLOSED  sending side finished or reset; the data was not taken, its owner was not called
 // Cost:     O(1), no allocation.  See: RFC 9000 sections 2.2, 4.1
 PLX_API PLX_MUST_USE enum plx_err plx_stream_send(struct plx_stream *s, struct plx_buf buf, bool fin);
+// Several buffers at once, all or nothing. Returns as plx_stream_send.
+PLX_API PLX_MUST_USE enum plx_err plx_stream_send_many(struct plx_stream *s, const struct plx_buf *bufs, uint16_t count, bool fin);
 // The same for octets that do not outlive the call: copied into a block of the core. Also PLX_ERR_NOMEM.
 PLX_API PLX_MUST_USE enum plx_err plx_stream_send_copy(struct plx_stream *s, const void *data, size_t len, bool fin);
 PLX_API void plx_stream_reset(struct plx_stream *s, uint64_t code);         // RESET_STREAM, RFC 9000 section 3.1

@@ -70,7 +70,8 @@ struct plx_h3_handler {
 
     // The connection speaks HTTP/3: a client may send requests now.
     void (*on_open)(struct plx_h3_conn *conn);
-    // Last call for the connection; every request's on_closed came before. Also called (conn NULL) for a client connection that never opened.
+    // The connection is over. What is left of its requests hear on_closed right after; then conn is gone.
+    // Also called, with conn NULL, for a client connection that never opened.
     void (*on_close)(struct plx_h3_conn *conn, struct plx_conn *transport, const struct plx_close_info *info);
     // Client: the peer raised its stream limit after plx_h3_request returned PLX_ERR_AGAIN.
     void (*on_streams_available)(struct plx_h3_conn *conn);
