@@ -1,0 +1,75 @@
+#!/usr/bin/env python3
+"""The lab proves itself: every client fetches from every server, all of them other people's. What fails here is not ours."""
+# timeout: 900
+import browser
+import clients
+import lib
+import servers
+
+SMALL = ('0.bin', '1.bin', '64k.bin', '10m.bin')
+
+
+def pair(lab, site, server, client):
+    got = clients.ALL[client](lab, [server.url(n) for n in SMALL])
+    return got.is_same(site, *SMALL), got.explain(site, *SMALL)
+
+
+def large(lab, site, server, client):
+    got = clients.ALL[client](lab, server.url('100m.bin'))
+    lab.say(f'{client} from {server.kind}: 100 MB in {got.took:.1f} s')
+    return got.is_same(site, '100m.bin'), got.explain(site, '100m.bin')
+
+
+def chromium(lab, site, server):
+    b = browser.Browser(lab, server.port, address=server.addresses[0])
+    b.open()
+    results = b.fetch(SMALL)
+    bad = browser.wrong(site, results, SMALL)
+    b.close()
+    return not bad, '\n'.join(bad)
+
+
+def wrong_bytes(lab, site, server):
+    """The comparison itself can fail: a file that has changed is noticed."""
+    got = clients.curl(lab, server.url('64k.bin'))
+    with open(got.file('64k.bin'), 'r+b') as f:
+        f.seek(40000)
+        f.write(b'not this')
+    return got.code == 0 and not got.is_same(site, '64k.bin'), got.explain(site, '64k.bin')
+
+
+def namespaces(lab, site):
+    a, b = lab.netns('a'), lab.netns('b')
+    lab.veth(a, b, ['10.211.0.1/24', 'fd11::1/64'], ['10.211.0.2/24', 'fd11::2/64'])
+    cert_names = '10.211.0.1'
+    server = servers.nginx(lab, site, netns=a, addresses=(cert_names, 'fd11::1'))
+    for host in (cert_names, 'fd11::1'):
+        got = clients.curl(lab, server.url('10m.bin', host), netns=b)
+        if not got.is_same(site, '10m.bin'):
+            return False, got.explain(site, '10m.bin')
+    server.stop()
+    return True, ''
+
+
+def test(lab):
+    lab.cert('10.211.0.1', 'fd11::1')
+    site = lab.site()
+    for kind, start in servers.ALL.items():
+        try:
+            server = start(lab, site)
+        except lib.LabError as e:
+            lab.check(f'{kind}_starts', False, e)
+            continue
+        lab.check(f'{kind}_starts', True)
+        for client in clients.ALL:
+            lab.attempt(f'{client}_from_{kind}', pair, lab, site, server, client)
+        lab.attempt(f'chromium_from_{kind}', chromium, lab, site, server)
+        if kind == 'nginx':
+            for client in clients.ALL:
+                lab.attempt(f'{client}_from_{kind}_100m', large, lab, site, server, client)
+            lab.attempt('changed_bytes_are_noticed', wrong_bytes, lab, site, server)
+        server.stop()
+    lab.attempt('nginx_through_namespaces', namespaces, lab, site)
+
+
+lib.run(test)
