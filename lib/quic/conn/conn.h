@@ -22,6 +22,7 @@
 struct plx_pool;
 struct plx_slab;
 struct plx_token_keys; // quic/wire/token.h
+struct plx_cid_codec;  // quic/path/cidcodec.h
 
 // --- settings ----------------------------------------------------------------------------------------------
 
@@ -43,9 +44,11 @@ struct plx_quic_cfg {
     bool no_hystart, no_pacing, no_ecn;
     uint16_t payload_max;           // largest UDP payload to send once the path has been probed; from the port's caps (PMTU probing comes
                                     // later: until then packets are min(this, peer's max_udp_payload_size, 1200 before validation … see path.h))
-    uint64_t key_update_packets;    // we update keys after so many packets sealed with one key; default 2^23 limit/… see keys
+    uint64_t key_update_packets;    // we update keys after so many packets sealed with one key; 0 (default) and anything above: half of
+                                    // the AEAD's confidentiality limit (RFC 9001 section 6.6)
     uint8_t active_cid_limit;       // active_connection_id_limit we announce; 4
     uint8_t cid_len;                // of the IDs that we issue: 8 (plain codec: octet 0 is the core)
+    uint64_t refuse_code;           // application error code for streams that find a pool empty; 0 (HTTP/3: H3_REQUEST_REJECTED)
     bool is_spin;                   // latency spin bit (RFC 9000 section 17.4) on one in 16 disabled as it demands; default off
     bool no_migration;              // disable_active_migration
 };
@@ -71,12 +74,13 @@ struct plx_conn_env {
     struct plx_pool *keys;        // objects of plx_conn_keys_size(): expanded tables of both directions
     struct plx_pool *streams;     // objects of plx_conn_stream_size()
     struct plx_slab *slab;        // rings and buffers
-    const struct plx_token_keys *token_keys;       // shared by all cores, read-only between rotations
+    const struct plx_token_keys *token_keys;       // shared by all cores, read-only between rotations; NULL: no NEW_TOKEN is sent
     const uint8_t *reset_key;                      // 32 octets: stateless reset tokens are PRF(reset_key, cid)
     // Unpredictable octets (seeded generator of the core; deterministic in simulation).
     void (*random)(void *arg, void *out, size_t len);
     void *random_arg;
     uint8_t core;                                  // goes into every connection ID we issue
+    const struct plx_cid_codec *cid_codec;         // makes our connection IDs (quic/path/cidcodec.h); NULL: plain, cid_len octets, epoch 0
     struct plx_conn_stats stats;
 };
 
@@ -97,6 +101,8 @@ struct plx_conn_events {
     // The state has become DEAD: no further call concerns c; the engine frees it after the burst.
     void (*on_dead)(void *arg, struct plx_conn *c, const struct plx_close_info *info);
     // The engine keeps the table of connection IDs. false from on_cid_issued (collision, table full): another is tried.
+    // On a server this includes the client's first choice (hdr.dcid of plx_conn_init_server, any length up to 20): it is issued from inside
+    // init_server, where false makes init fail, and retired when the Initial keys go.
     bool (*on_cid_issued)(void *arg, struct plx_conn *c, const struct plx_cid *cid);
     void (*on_cid_retired)(void *arg, struct plx_conn *c, const struct plx_cid *cid);
     // The connection has something to send, or its deadline may have come earlier: the engine puts it on its list. Cheap, idempotent.
