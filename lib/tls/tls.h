@@ -21,21 +21,24 @@ struct plx_tls;
 struct plx_tls_ctx;
 
 // All pointers are borrowed during the call of plx_tls_ctx_new only. NULL or 0 takes the default.
-struct plx_tls_cert { const char *cert_file, *key_file; }; // PEM chain and key; SNI names come from the certificate
+struct plx_tls_cert {
+    const char *cert_file, *key_file;
+}; // PEM chain and key; SNI names come from the certificate
 
 struct plx_tls_cfg {
     bool is_server;
     const struct plx_tls_cert *certs; // server: at least one; the first answers unknown names
     size_t cert_count;
-    const char *const *alpn;          // in order of preference; default {"h3"}
+    const char *const *alpn; // in order of preference; default {"h3"}
     size_t alpn_count;
-    const char *ca_file;              // client: PEM roots; NULL: the system's
-    bool verify_peer;                 // client: chain and name (default for clients: set it true)
-    const char *ciphersuites;         // "TLS_AES_128_GCM_SHA256:…"; default AES-128, AES-256, ChaCha20
-    const char *groups;               // "X25519MLKEM768:X25519:P-256:P-384" by default
-    uint32_t tickets;                 // server: session tickets per full handshake; default 1 when UINT32_MAX
-    plx_dur ticket_lifetime;          // server: default 1 day
-    void (*keylog)(void *arg, const char *line); // NSS key log lines without newline; called on the core that handshakes
+    const char *ca_file;      // client: PEM roots; NULL: the system's
+    bool verify_peer;         // client: chain and name (default for clients: set it true)
+    const char *ciphersuites; // "TLS_AES_128_GCM_SHA256:…"; default AES-128, AES-256, ChaCha20
+    const char *groups;       // "X25519MLKEM768:X25519:P-256:P-384" by default
+    uint32_t tickets;         // server: session tickets per full handshake; default 1 when UINT32_MAX
+    plx_dur ticket_lifetime;  // server: default 1 day
+    void (*keylog)(void *arg,
+                   const char *line); // NSS key log lines without newline; called on the core that handshakes
     void *keylog_arg;
 };
 
@@ -69,10 +72,10 @@ struct plx_tls_events {
 struct plx_tls_new_cfg {
     const struct plx_tls_events *events;
     void *arg;
-    const char *server_name;      // client: SNI and the name to verify (a DNS name or a numeric address)
-    const uint8_t *session;       // client: from on_session of an earlier connection, or NULL
+    const char *server_name; // client: SNI and the name to verify (a DNS name or a numeric address)
+    const uint8_t *session;  // client: from on_session of an earlier connection, or NULL
     size_t session_len;
-    const uint8_t *params;        // our quic_transport_parameters; copied
+    const uint8_t *params; // our quic_transport_parameters; copied
     size_t params_len;
 };
 
@@ -88,11 +91,11 @@ bool plx_tls_recv(struct plx_tls *tls, enum plx_level level, const uint8_t *data
 
 // What was negotiated, valid after on_complete; pointers live as long as the plx_tls (strings of ciphers and groups are static).
 struct plx_tls_info {
-    const char *cipher, *group;   // "TLS_AES_128_GCM_SHA256", "X25519MLKEM768"
-    const char *alpn;             // NUL-terminated copy inside plx_tls
-    const char *server_name;      // server: what the client asked for, or NULL
+    const char *cipher, *group; // "TLS_AES_128_GCM_SHA256", "X25519MLKEM768"
+    const char *alpn;           // NUL-terminated copy inside plx_tls
+    const char *server_name;    // server: what the client asked for, or NULL
     bool was_resumed;
-    char verify_error[128];       // client: why the certificate was refused, after on_alert; else empty
+    char verify_error[128]; // client: why the certificate was refused, after on_alert; else empty
 };
 void plx_tls_info(const struct plx_tls *tls, struct plx_tls_info *out);
 
