@@ -31,7 +31,7 @@
 enum {
     PLX_TOKEN_SECRET_LEN = 16,
     PLX_TOKEN_NONCE_LEN = 12,
-    PLX_TOKEN_LEN_MAX = 96, // any token that we make
+    PLX_TOKEN_LEN_MAX = 112, // any token that we make
     PLX_TOKEN_SLOTS = 4,
     PLX_TOKEN_SEEN_BITS_LOG2 = 16,
 };
