@@ -17,7 +17,7 @@ static unsigned inputs;
 
 static void run_bytes(const uint8_t *data, size_t len)
 {
-    uint8_t *copy = malloc(len ? len : 1); // exactly as long as the input, so that ASan sees an overrun
+    uint8_t *copy = calloc(1, len ? len : 1); // exactly as long as the input, so that ASan sees an overrun
     if (copy == NULL)
         abort();
     memcpy(copy, data, len);
