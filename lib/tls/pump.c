@@ -143,6 +143,15 @@ static const OSSL_DISPATCH callbacks[] = {
     {0, NULL},
 };
 
+// Noted by ourselves as well: before the version is agreed, OpenSSL translates the alerts that only TLS 1.3 has.
+static int hello_refuse(struct plx_tls *tls, int *alert, uint8_t which)
+{
+    *alert = which;
+    tls->alert = which;
+    tls->has_alert = true;
+    return SSL_CLIENT_HELLO_ERROR;
+}
+
 int plx_tls_on_client_hello(SSL *ssl, int *alert, void *arg)
 {
     struct plx_tls *tls = SSL_get_app_data(ssl);
@@ -153,19 +162,17 @@ int plx_tls_on_client_hello(SSL *ssl, int *alert, void *arg)
     //= rfc9001 8.4 "A server SHOULD treat the receipt of a"
     if (SSL_client_hello_get0_session_id(ssl, &p) != 0) {
         tls->violation = "the ClientHello has a legacy_session_id";
-        *alert = SSL_AD_ILLEGAL_PARAMETER;
-        return SSL_CLIENT_HELLO_ERROR;
+        return hello_refuse(tls, alert, SSL_AD_ILLEGAL_PARAMETER);
     }
+    // A client of an older TLS has no use for what follows: let OpenSSL tell it so.
+    if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_supported_versions, &p, &len) != 1)
+        return SSL_CLIENT_HELLO_SUCCESS;
     //= rfc9001 8.1 "MUST use ALPN for this purpose"
-    if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_application_layer_protocol_negotiation, &p, &len) != 1) {
-        *alert = SSL_AD_NO_APPLICATION_PROTOCOL;
-        return SSL_CLIENT_HELLO_ERROR;
-    }
-    //= rfc9001 8.2 "MUST close the connection with an error of type 0x016d"
-    if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_quic_transport_parameters, &p, &len) != 1) {
-        *alert = SSL_AD_MISSING_EXTENSION;
-        return SSL_CLIENT_HELLO_ERROR;
-    }
+    if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_application_layer_protocol_negotiation, &p, &len) != 1)
+        return hello_refuse(tls, alert, SSL_AD_NO_APPLICATION_PROTOCOL);
+    //= rfc9001 8.2 "quic_transport_parameters extension MUST close the connection with an"
+    if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_quic_transport_parameters, &p, &len) != 1)
+        return hello_refuse(tls, alert, SSL_AD_MISSING_EXTENSION);
     return SSL_CLIENT_HELLO_SUCCESS;
 }
 
@@ -214,7 +221,7 @@ static bool complete(struct plx_tls *tls)
     //= rfc9001 8.1 "QUIC clients MUST use error 0x0178 to terminate a"
     if (len == 0 || plx_tls_alpn_choose(tls->ctx, wire, 1u + len) == NULL)
         return give_up(tls, SSL_AD_NO_APPLICATION_PROTOCOL, "no application protocol in common");
-    //= rfc9001 8.2 "MUST close the connection with an error of type 0x016d"
+    //= rfc9001 8.2 "quic_transport_parameters extension MUST close the connection with an"
     if (!tls->has_peer_params)
         return give_up(tls, SSL_AD_MISSING_EXTENSION, "no quic_transport_parameters");
     memcpy(tls->alpn, alpn, len);

@@ -75,7 +75,7 @@ int plx_ticket_keys_use(struct plx_ticket_keys *k, uint8_t *name, uint8_t *iv, E
         const struct plx_ticket_key *key = &k->slot[n % PLX_TICKET_SLOTS];
         if (memcmp(name, key->name, sizeof key->name) != 0)
             continue; // names are public
-        return EVP_DecryptInit_ex2(ctx, k->cipher, key->aes, iv, NULL) == 1 && mac_init(mac, key) ? 1 : -1;
+        return EVP_DecryptInit_ex2(ctx, k->cipher, key->aes, iv, NULL) == 1 && mac_init(mac, key) ? 2 : -1;
     }
     return 0;
 }

@@ -42,7 +42,8 @@ void plx_ticket_keys_fini(struct plx_ticket_keys *k);
 void plx_ticket_keys_tick(struct plx_ticket_keys *k, plx_time now);
 
 // The body of OpenSSL's ticket key callback: sets up ctx and mac for sealing (name and iv are outputs) or opening
-// (inputs). 1: go on; 0: no such key, a full handshake follows; -1: failure.
+// (inputs). 1: go on; 2: go on, and give the client a new ticket (each is used once, RFC 8446 appendix C.4); 0: no such key, a full
+// handshake follows; -1: failure.
 int plx_ticket_keys_use(struct plx_ticket_keys *k, uint8_t *name, uint8_t *iv, EVP_CIPHER_CTX *ctx,
                         EVP_MAC_CTX *mac, bool is_sealing);
 
