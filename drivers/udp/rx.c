@@ -36,6 +36,7 @@ static uint16_t pending_split(struct udp_queue *q, uint16_t queue, struct plx_pk
         *pkt = (struct plx_pkt){
             .data = m->buf->mem + m->at,
             .len = (uint16_t)len,
+            .cap = (uint16_t)len,
             .ecn = m->ecn,
             .queue = (uint8_t)queue,
             .flags = PLX_PKT_CSUM_OK,

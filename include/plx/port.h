@@ -29,7 +29,7 @@ enum plx_ecn { PLX_ECN_NOT_ECT = 0, PLX_ECN_ECT1 = 1, PLX_ECN_ECT0 = 2, PLX_ECN_
 struct plx_pkt {
     uint8_t *data;          // first octet; on take(): where the UDP payload goes, with headroom before it
     uint16_t len;           // octets at data; take() sets 0
-    uint16_t cap;           // octets that may be written at data (take only)
+    uint16_t cap;           // octets that may be written at data; rx: at least len (a port of frames: a reply is made in place)
     uint8_t ecn;            // enum plx_ecn: as received, or to be set
     uint8_t queue;          // the queue it came from
     uint16_t flags;         // enum plx_pkt_flag

@@ -1,0 +1,180 @@
+// flow.c -- headers in front of a datagram.
+//
+// Per packet only the lengths, the ECN bits and the sums over them change, so a flow keeps the rest finished: 42 to 66
+// octets to copy, and the one's complement sums of what is in them, to which a packet adds its own share.
+
+#include "base/check.h"
+#include "base/time.h"
+#include "net/net.h"
+
+static const uint8_t NO_IP[16];
+
+// --- which flow --------------------------------------------------------------------------------------------
+
+// Any mix will do: a collision costs a rebuilding (about 60 ns), and only what a peer sends to itself.
+static struct plx_net_flow *flow_slot(struct plx_net *n, const struct plx_addr *peer)
+{
+    uint64_t a, b;
+    memcpy(&a, peer->ip, 8);
+    memcpy(&b, peer->ip + 8, 8);
+    uint64_t h = (a ^ b * UINT64_C(0x9e3779b97f4a7c15) ^ peer->port) * UINT64_C(0xd6e8feb86659fd93);
+    return &n->flows[h >> 32 & (PLX_NET_FLOWS - 1)];
+}
+
+bool plx_net_flow_is_heard(struct plx_net *n, const struct plx_addr *peer, const uint8_t mac[6], plx_time now)
+{
+    struct plx_net_flow *f = flow_slot(n, peer);
+
+    if (!plx_addr_eq(&f->peer, peer) || f->generation != n->neigh.generation || memcmp(f->hdr, mac, 6) != 0)
+        return false;
+    if (!plx_time_reached(f->heard_until, now))
+        return true;
+    f->heard_until = plx_time_after(now, PLX_SEC(1));
+    return false;
+}
+
+// --- where to ----------------------------------------------------------------------------------------------
+
+// The link-layer address for a peer; false when it is not known (a question may now be pending) or there is no way.
+static bool next_hop(struct plx_net *n, const struct plx_addr *peer, plx_time now, uint8_t mac[6])
+{
+    bool is_ip6 = peer->af == PLX_AF_IP6;
+    const struct plx_addr *gateway = is_ip6 ? &n->cfg.gateway6 : &n->cfg.gateway4;
+    struct plx_addr hop = *peer;
+    hop.port = 0;
+
+    if (!plx_net_is_on_link(n, peer)) {
+        if (gateway->af == PLX_AF_NONE) {
+            n->no_route += !n->has_router[is_ip6];
+            memcpy(mac, n->router_mac[is_ip6], 6);
+            return n->has_router[is_ip6];
+        }
+        hop = *gateway;
+    }
+    struct plx_neigh_answer a = plx_neigh_find(&n->neigh, &hop, now);
+    if (a.ask)
+        plx_net_ask(n, &hop, false);
+    n->no_neighbour += !a.is_known;
+    memcpy(mac, a.mac, 6);
+    return a.is_known;
+}
+
+// Completes a local address of which parts may be missing; false when we have none of that family, or not this one.
+static bool local_complete(const struct plx_net *n, uint8_t af, const struct plx_addr *wanted,
+                           struct plx_addr *local)
+{
+    *local = *wanted;
+    local->af = af;
+    if (memcmp(local->ip, NO_IP, sizeof NO_IP) == 0) {
+        uint8_t i = 0;
+        while (i < n->cfg.addr_count && n->cfg.addrs[i].ip.af != af)
+            i++;
+        if (i == n->cfg.addr_count)
+            return false;
+        memcpy(local->ip, n->cfg.addrs[i].ip.ip, sizeof local->ip);
+    }
+    if (plx_net_own(n, af, local->ip) == NULL)
+        return false; // nobody may send in another's name
+    if (local->port == 0)
+        local->port = n->cfg.port_count > 0 ? n->cfg.ports[0] : n->cfg.client_first;
+    return local->port != 0;
+}
+
+// --- the finished headers ----------------------------------------------------------------------------------
+
+static void ip_write(struct plx_wr *w, struct plx_net_flow *f, const struct plx_addr *peer,
+                     const struct plx_addr *local)
+{
+    const uint8_t *start = w->p;
+
+    if (peer->af == PLX_AF_IP4) {
+        struct plx_ip4 ip = {.proto = PLX_IP_UDP, .ttl = PLX_IP_HOPS};
+        memcpy(ip.src, local->ip, 4);
+        memcpy(ip.dst, peer->ip, 4);
+        plx_ip4_write(w, &ip);
+        plx_store_be16(w->p - 18, 0); // total length and checksum: each packet's own
+        plx_store_be16(w->p - 10, 0);
+        f->ip_sum = plx_cksum_add(0, start, PLX_IP4_LEN);
+        f->udp_sum = plx_ip4_pseudo(ip.src, ip.dst, PLX_IP_UDP);
+    } else {
+        struct plx_ip6 ip = {.proto = PLX_IP_UDP, .hops = PLX_IP_HOPS};
+        memcpy(ip.src, local->ip, 16);
+        memcpy(ip.dst, peer->ip, 16);
+        plx_ip6_write(w, &ip);
+        f->udp_sum = plx_ip6_pseudo(ip.src, ip.dst, PLX_IP_UDP, 0);
+    }
+}
+
+static bool flow_build(struct plx_net *n, struct plx_net_flow *f, const struct plx_pkt *pkt, plx_time now)
+{
+    struct plx_eth eth = {.vlan = n->cfg.vlan,
+                          .type = pkt->peer.af == PLX_AF_IP4 ? PLX_ETH_IP4 : PLX_ETH_IP6};
+    struct plx_addr local;
+
+    f->peer.af = PLX_AF_NONE; // until it is finished
+    if ((pkt->peer.af != PLX_AF_IP4 && pkt->peer.af != PLX_AF_IP6) ||
+        !local_complete(n, pkt->peer.af, &pkt->local, &local)) {
+        n->no_route++;
+        return false;
+    }
+    if (!next_hop(n, &pkt->peer, now, eth.dst))
+        return false;
+    memcpy(eth.src, n->cfg.mac, 6);
+
+    struct plx_wr w = plx_wr_init(f->hdr, sizeof f->hdr);
+    plx_eth_write(&w, &eth);
+    f->ip_at = (uint8_t)(w.p - f->hdr);
+    ip_write(&w, f, &pkt->peer, &local);
+    struct plx_udp udp = {.src = local.port, .dst = pkt->peer.port};
+    plx_udp_write(&w, &udp);
+    plx_check(!w.is_full);
+    f->hdr_len = (uint8_t)(w.p - f->hdr);
+    f->peer = pkt->peer;
+    f->local = pkt->local;
+    f->until = plx_time_after(now, PLX_SEC(1));
+    f->heard_until = now;
+    f->generation = n->neigh.generation;
+    return true;
+}
+
+// --- one packet --------------------------------------------------------------------------------------------
+
+bool plx_net_tx(struct plx_net *n, struct plx_pkt *pkt, plx_time now)
+{
+    struct plx_net_flow *f = flow_slot(n, &pkt->peer);
+
+    if (!plx_addr_eq(&f->peer, &pkt->peer) || !plx_addr_eq(&f->local, &pkt->local) ||
+        f->generation != n->neigh.generation || plx_time_reached(f->until, now)) {
+        if (!flow_build(n, f, pkt, now))
+            return false;
+    }
+
+    uint16_t udp_len = (uint16_t)(PLX_UDP_LEN + pkt->len);
+    uint8_t *udp = pkt->data - PLX_UDP_LEN;
+    uint8_t *ip = pkt->data - f->hdr_len + f->ip_at;
+    memcpy(pkt->data - f->hdr_len, f->hdr, f->hdr_len);
+    plx_store_be16(udp + 4, udp_len);
+
+    uint64_t sum = plx_cksum_add16(f->udp_sum, udp_len);
+    if (n->cfg.tx_csum) {
+        plx_store_be16(udp + 6, plx_cksum_fold(sum)); // the pseudo-header's share, as devices want it
+        pkt->flags |= PLX_PKT_CSUM_TX;
+    } else {
+        uint16_t check = plx_cksum_end(plx_cksum_add(sum, udp, udp_len));
+        plx_store_be16(udp + 6, check == 0 ? 0xffff : check);
+    }
+    if (pkt->peer.af == PLX_AF_IP4) {
+        uint16_t total_len = (uint16_t)(PLX_IP4_LEN + udp_len);
+        ip[1] = pkt->ecn;
+        plx_store_be16(ip + 2, total_len);
+        if (!n->cfg.tx_csum)
+            plx_store_be16(ip + 10,
+                           plx_cksum_end(plx_cksum_add16(plx_cksum_add16(f->ip_sum, total_len), pkt->ecn)));
+    } else {
+        ip[1] = (uint8_t)(pkt->ecn << 4);
+        plx_store_be16(ip + 4, udp_len);
+    }
+    pkt->data -= f->hdr_len;
+    pkt->len = (uint16_t)(pkt->len + f->hdr_len);
+    return true;
+}
