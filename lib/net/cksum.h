@@ -38,6 +38,7 @@ static inline uint16_t plx_cksum_end(uint64_t sum)
 }
 
 // The checksum after one 16-bit field has changed: HC' = ~(~HC + ~m + m'), RFC 1624 section 3, equation 3.
+// Over data that has become all zeros the result is 0 where 0xffff is right; everywhere else the two mean the same.
 static inline uint16_t plx_cksum_update(uint16_t check, uint16_t from, uint16_t to)
 {
     uint32_t sum = (uint32_t)(uint16_t)~check + (uint16_t)~from + to;

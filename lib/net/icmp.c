@@ -25,6 +25,7 @@ enum plx_net_verdict plx_icmp_echo(uint8_t *msg, size_t len, bool is_ip6, uint64
     struct plx_wr w = plx_wr_init(msg, ECHO_LEN);
     plx_wr_u8(&w, reply);
     plx_wr_u8(&w, 0);
-    plx_wr_u16(&w, plx_cksum_update(check, (uint16_t)(type << 8), (uint16_t)(reply << 8)));
+    check = plx_cksum_update(check, (uint16_t)(type << 8), (uint16_t)(reply << 8));
+    plx_wr_u16(&w, check == 0 ? 0xffff : check); // an echo reply may be all zeros
     return PLX_NET_REPLY;
 }
