@@ -42,7 +42,7 @@ static void test_all_of_each_class(void **state)
 
     assert_true(plx_slab_init(&s, 2 << 20, PLX_NODE_ANY));
     for (size_t size = 64; size <= PLX_SLAB_BLOCK_MAX; size *= 2) { // every byte can be had in every size
-        static void *held[(2 << 20) / 64];
+        static void *held[(2 << 20) / 64 + 1];
         size_t count = 0;
         while ((held[count] = plx_slab_take(&s, size)) != NULL)
             count++;
