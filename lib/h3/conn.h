@@ -16,7 +16,8 @@ struct plx_pool;
 struct plx_slab;
 struct plx_h3_stream;
 
-// What the transport offers. Each may be called from inside any plx_h3_on_* call or public function.
+// What the transport offers. Each may be called from inside any plx_h3_on_* call or public function; none of them calls
+// back from inside.
 struct plx_h3_io {
     // A new unidirectional / bidirectional stream of ours, with hs as its user pointer; NULL when the peer's limit is reached. *id gets its ID.
     void *(*open_uni)(void *arg, struct plx_h3_stream *hs, uint64_t *id);
@@ -42,6 +43,8 @@ struct plx_h3_cfg {
     uint32_t qpack_table_max;   // dynamic table the peer's encoder may use; default 4096
     uint16_t qpack_blocked_max; // streams that may wait for it; default 16
     bool no_grease; // reserved settings, frames and streams are sent by default (RFC 9114 section 7.2.8)
+    bool
+        connect_protocol; // announce and accept extended CONNECT (RFC 9220); without it :protocol is malformed
 };
 
 // Per core.
