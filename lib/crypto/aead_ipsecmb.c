@@ -20,6 +20,7 @@
 #include <string.h>
 
 _Static_assert(sizeof(struct gcm_key_data) <= PLX_AEAD_SCHED_MAX, "raise PLX_AEAD_SCHED_MAX");
+_Static_assert(offsetof(struct plx_aead_key, iv) + 16 <= sizeof(struct plx_aead_key), "see nonce_write");
 _Static_assert(15 * 16 <= PLX_HP_SCHED_MAX, "AES-256 has 15 round keys");
 
 enum isa { ISA_AVX512, ISA_AVX2, ISA_SSE, ISA_COUNT };
@@ -64,25 +65,45 @@ static void hp_expand(struct plx_hp_key *out, enum plx_aead_alg alg, const uint8
 
 // --- packets ---------------------------------------------------------------------------------------------
 
-// What a short packet touches: IV, round keys, and the low powers of H, which the vector code keeps last.
-static inline void key_prefetch(const struct plx_aead_key *k, uint32_t sched_len)
+// What a packet of that length will touch: IV, round keys, and as many powers of H as it has blocks. The vector code keeps
+// them from the highest to the lowest, so they are the end of the table. With 16384 keys this halves the time of a
+// packet of 512 octets and saves 7 of 37 ns at 32; with keys in the cache it costs 2 (bench/micro/crypto.c).
+static inline void key_prefetch(const struct plx_aead_job *j, uint32_t sched_len)
 {
-    __builtin_prefetch(k->iv);
-    __builtin_prefetch(k->sched);
-    __builtin_prefetch(k->sched + 64);
-    __builtin_prefetch(k->sched + 128);
-    __builtin_prefetch(k->sched + sched_len - 1);
-    __builtin_prefetch(k->sched + sched_len - 65);
+    enum { LINE = 64, ROUND_KEYS = 15 * 16 };
+    const uint8_t *sched = j->key->sched, *end = sched + sched_len;
+    uint32_t powers = (uint32_t)j->text_len + 2 * LINE;
+
+    if (powers > sched_len - ROUND_KEYS)
+        powers = sched_len - ROUND_KEYS;
+    __builtin_prefetch(j->key->iv);
+    for (const uint8_t *p = sched; p < sched + ROUND_KEYS; p += LINE)
+        __builtin_prefetch(p);
+    for (const uint8_t *p = end - powers; p < end; p += LINE)
+        __builtin_prefetch(p);
+}
+
+// The nonce as one vector: the library loads it as one, and a load that spans two smaller stores waits for both.
+// Reads 16 octets from the IV's place, which the structure has (the last four are not part of a nonce).
+typedef uint64_t v2u64 __attribute__((vector_size(16)));
+
+static inline void nonce_write(uint8_t nonce[16], const struct plx_aead_key *key, uint64_t pn)
+{
+    uint64_t be = __builtin_bswap64(pn);
+    v2u64 iv;
+    memcpy(&iv, key->iv, sizeof iv);
+    iv ^= (v2u64){be << 32, be >> 32};
+    memcpy(nonce, &iv, sizeof iv);
 }
 
 // Ciphertext or plaintext of one packet in place, and its tag aside.
 static inline void crypt(const struct calls *c, const struct plx_aead_job *j, size_t len, bool is_seal,
                          uint8_t tag[16])
 {
-    uint8_t nonce[16];
+    _Alignas(16) uint8_t nonce[16];
     unsigned alg = j->key->alg;
 
-    plx_aead_nonce(nonce, j->key->iv, j->pn);
+    nonce_write(nonce, j->key, j->pn);
     if (__builtin_expect(alg == PLX_AEAD_CHACHA20_POLY1305, 0)) {
         struct chacha20_poly1305_context_data ctx;
         c->chacha_init(j->key->sched, &ctx, nonce, j->aad, j->aad_len);
@@ -100,8 +121,8 @@ static inline void seal(const struct calls *c, struct plx_aead_job *jobs, size_t
 {
     for (size_t i = 0; i < count; i++) {
         struct plx_aead_job *j = &jobs[i];
-        if (i + 1 < count)
-            key_prefetch(jobs[i + 1].key, c->sched_len);
+        if (i + 1 < count && jobs[i + 1].key != j->key)
+            key_prefetch(&jobs[i + 1], c->sched_len);
         crypt(c, j, j->text_len, true, j->text + j->text_len);
         j->is_ok = true;
     }
@@ -112,8 +133,8 @@ static inline void open(const struct calls *c, struct plx_aead_job *jobs, size_t
     for (size_t i = 0; i < count; i++) {
         struct plx_aead_job *j = &jobs[i];
         uint8_t tag[PLX_AEAD_TAG_LEN];
-        if (i + 1 < count)
-            key_prefetch(jobs[i + 1].key, c->sched_len);
+        if (i + 1 < count && jobs[i + 1].key != j->key)
+            key_prefetch(&jobs[i + 1], c->sched_len);
         if (j->text_len < PLX_AEAD_TAG_LEN) {
             j->is_ok = false;
             continue;

@@ -76,46 +76,54 @@ AESNI void plx_hp_aes256_expand(uint8_t *sched, const uint8_t key[32])
 #undef ODD
 }
 
-// One group of up to LANES blocks. A short group repeats its last job: a full group is not dearer than a
-// short one, and the loops keep their constant length.
+// One group of blocks side by side. A short group repeats its last job: within the latency of the rounds the spare
+// lanes are free, and the loops keep a constant length.
 AESNI static inline __attribute__((always_inline)) void group(struct plx_mask_job *jobs, const uint8_t *idx,
-                                                              size_t count, int rounds)
+                                                              size_t count, int lanes, int rounds)
 {
     const __m128i *key[LANES];
     __m128i block[LANES];
 
 #pragma GCC unroll 8
-    for (int l = 0; l < LANES; l++) {
+    for (int l = 0; l < lanes; l++) {
         const struct plx_mask_job *j = &jobs[idx[(size_t)l < count ? (size_t)l : count - 1]];
         key[l] = (const __m128i *)j->key->sched;
         block[l] = _mm_xor_si128(_mm_loadu_si128((const __m128i *)j->sample), _mm_load_si128(key[l]));
     }
     for (int r = 1; r < rounds; r++) {
 #pragma GCC unroll 8
-        for (int l = 0; l < LANES; l++)
+        for (int l = 0; l < lanes; l++)
             block[l] = _mm_aesenc_si128(block[l], _mm_load_si128(key[l] + r));
     }
 #pragma GCC unroll 8
-    for (int l = 0; l < LANES; l++)
+    for (int l = 0; l < lanes; l++)
         block[l] = _mm_aesenclast_si128(block[l], _mm_load_si128(key[l] + rounds));
-    for (size_t l = 0; l < count; l++) {
+#pragma GCC unroll 8
+    for (int l = 0; l < lanes; l++) {
         uint64_t low = (uint64_t)_mm_cvtsi128_si64(block[l]);
-        memcpy(jobs[idx[l]].mask, &low, PLX_HP_MASK_LEN);
+        memcpy(jobs[idx[(size_t)l < count ? (size_t)l : count - 1]].mask, &low, PLX_HP_MASK_LEN);
     }
+}
+
+AESNI static inline __attribute__((always_inline)) void groups(struct plx_mask_job *jobs, const uint8_t *idx,
+                                                               size_t count, int rounds)
+{
+    for (; count >= LANES; idx += LANES, count -= LANES)
+        group(jobs, idx, LANES, LANES, rounds);
+    if (count > 2)
+        group(jobs, idx, count, LANES, rounds);
+    else if (count == 2)
+        group(jobs, idx, 2, 2, rounds);
+    else if (count == 1)
+        group(jobs, idx, 1, 1, rounds);
 }
 
 AESNI void plx_hp_aes128_mask(struct plx_mask_job *jobs, const uint8_t *idx, size_t count)
 {
-    for (; count > LANES; idx += LANES, count -= LANES)
-        group(jobs, idx, LANES, 10);
-    if (count > 0)
-        group(jobs, idx, count, 10);
+    groups(jobs, idx, count, 10);
 }
 
 AESNI void plx_hp_aes256_mask(struct plx_mask_job *jobs, const uint8_t *idx, size_t count)
 {
-    for (; count > LANES; idx += LANES, count -= LANES)
-        group(jobs, idx, LANES, 14);
-    if (count > 0)
-        group(jobs, idx, count, 14);
+    groups(jobs, idx, count, 14);
 }
