@@ -36,7 +36,7 @@ static bool prefer_node(void *p, size_t size, int node)
     if (node < 0 || node >= NODES_MAX)
         return false;
     mask[(unsigned)node / bits] |= 1ul << ((unsigned)node % bits);
-    return mbind(p, size, MPOL_PREFERRED, mask, NODES_MAX, 0) == 0;
+    return mbind(p, size, MPOL_PREFERRED, mask, NODES_MAX + 1, 0) == 0; // the kernel takes one off
 }
 
 bool plx_arena_init(struct plx_arena *a, size_t size, int node, bool want_huge)

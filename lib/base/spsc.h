@@ -106,7 +106,7 @@ static inline bool plx_spsc_push(struct plx_spsc *q, void *obj)
     return plx_spsc_push_burst(q, &obj, 1) == 1;
 }
 
-// Consumer. NULL when the ring is empty.
+// Consumer. NULL when the ring is empty (so whoever uses this pushes no NULL).
 static inline void *plx_spsc_pop(struct plx_spsc *q)
 {
     void *obj = NULL;

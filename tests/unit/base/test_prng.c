@@ -64,6 +64,20 @@ static void test_evenness(void **state)
     assert_in_range(yes, 24000, 26000);
 }
 
+// Where 2^64 is no multiple of n some values would come twice as often, were they not drawn again: here each third one.
+static void test_large_bounds_are_even_too(void **state)
+{
+    unsigned third[3] = {0};
+    struct plx_prng r;
+    (void)state;
+
+    plx_prng_init(&r, 42);
+    for (unsigned i = 0; i < 30000; i++)
+        third[plx_prng_below(&r, UINT64_C(3) << 62) % 3]++;
+    for (unsigned i = 0; i < 3; i++)
+        EXPECT_ROW(i, third[i] > 9600 && third[i] < 10400);
+}
+
 static void test_bytes(void **state)
 {
     struct plx_prng r;
@@ -112,6 +126,7 @@ int main(void)
         cmocka_unit_test(test_evenness),
         cmocka_unit_test(test_bytes),
         cmocka_unit_test(test_seeds_are_unrelated),
+        cmocka_unit_test(test_large_bounds_are_even_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
