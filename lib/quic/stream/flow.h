@@ -16,10 +16,16 @@ struct plx_flow {
     plx_time moved_at; // when limit moved last; 0: not since the beginning
 };
 
-static inline void plx_flow_init(struct plx_flow *f, uint64_t window) { *f = (struct plx_flow){.limit = window, .window = window}; }
+static inline void plx_flow_init(struct plx_flow *f, uint64_t window)
+{
+    *f = (struct plx_flow){.limit = window, .window = window};
+}
 
 // Whether the limit should move, with so much consumed.
-static inline bool plx_flow_is_due(const struct plx_flow *f, uint64_t consumed) { return consumed + f->window / 2 >= f->limit; }
+static inline bool plx_flow_is_due(const struct plx_flow *f, uint64_t consumed)
+{
+    return consumed + f->window / 2 >= f->limit;
+}
 
 // Moves the limit (never back) and tunes the window. rtt zero: unknown, no tuning. Returns whether the window grew.
 bool plx_flow_move(struct plx_flow *f, uint64_t consumed, uint64_t window_max, plx_time now, plx_dur rtt);

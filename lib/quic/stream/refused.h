@@ -2,7 +2,7 @@
 //
 // The pool of stream objects is sized by configuration; a peer within its limits may still find it empty, because other connections
 // use it. Such a stream is refused with STOP_SENDING and, if it has our half, RESET_STREAM (RFC 9000 section 3.5), and its octets still
-// count against the connection's window (section 4.5), or the two ends would disagree about credit for ever. That takes 32 octets
+// count against the connection's window (section 4.5), or the two ends would disagree about credit for ever. That takes 24 octets
 // in a small array, searched linearly: nobody is fast while being refused.
 
 #ifndef PLX_QUIC_REFUSED_H
@@ -23,15 +23,15 @@ enum plx_refused_flag {
 
 struct plx_refused {
     uint64_t id;
-    uint64_t recvd;  // highest offset; the final size with SIZE_KNOWN
-    uint32_t flags;  // enum plx_refused_flag
+    uint64_t recvd; // highest offset; the final size with SIZE_KNOWN
+    uint32_t flags; // enum plx_refused_flag
     uint32_t reserved;
 };
 
 struct plx_refused_list {
     struct plx_refused *v;
     uint32_t count, cap;
-    uint32_t waiting; // entries with STOP or RESET
+    bool is_waiting; // an entry may have STOP or RESET: look
 };
 
 // NULL: no memory.

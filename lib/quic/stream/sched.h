@@ -20,7 +20,7 @@ struct plx_sched {
 void plx_sched_init(struct plx_sched *q);
 // Puts s where its buffers and its limit say it belongs: at the end of that list, or where it is if it is there already.
 void plx_sched_update(struct plx_sched *q, struct plx_stream *s);
-void plx_sched_remove(struct plx_sched *q, struct plx_stream *s);
+void plx_sched_remove(struct plx_stream *s);
 // It had its turn and has more: behind the others.
 void plx_sched_rotate(struct plx_sched *q, struct plx_stream *s);
 // The next to write, or NULL. with_fresh: the connection has credit.

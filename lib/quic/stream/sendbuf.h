@@ -35,12 +35,12 @@ enum {
 
 struct plx_sendbuf {
     // --- one line: every send and acknowledgement ---
-    uint64_t acked;      // everything below is acknowledged and released (but for the rest of the first piece)
-    uint64_t next;       // next octet to send for the first time, or again after degrading
-    uint64_t end;        // octets queued so far
-    uint64_t head_off;   // offset of the first piece
-    uint64_t cursor_off; // offset of piece number cursor
-    uint64_t sent_max;   // highest offset ever sent
+    uint64_t acked;    // everything below is acknowledged and released (but for the rest of the first piece)
+    uint64_t next;     // next octet to send for the first time, or again after degrading
+    uint64_t end;      // octets queued so far
+    uint64_t head_off; // offset of the first piece
+    uint64_t cursor_off;  // offset of piece number cursor
+    uint64_t sent_max;    // highest offset ever sent
     struct plx_buf *ring; // NULL: the pieces are the inline ones
     uint16_t head, count; // pieces: index of the first, and how many
     uint16_t cursor;      // relative to head; count when next is at the end of the last piece
@@ -53,7 +53,12 @@ struct plx_sendbuf {
     struct plx_ranges *lost; // to be sent again, below next
 };
 
-enum plx_sendbuf_fin { PLX_FIN_NONE, PLX_FIN_QUEUED /* to be sent, for the first time or again */, PLX_FIN_SENT, PLX_FIN_ACKED };
+enum plx_sendbuf_fin {
+    PLX_FIN_NONE,
+    PLX_FIN_QUEUED /* to be sent, for the first time or again */,
+    PLX_FIN_SENT,
+    PLX_FIN_ACKED
+};
 
 // Octets for one frame.
 struct plx_sendbuf_chunk {
@@ -70,12 +75,16 @@ void plx_sendbuf_clear(struct plx_sendbuf *b, struct plx_slab *slab);
 // Queues pieces, all or none. Empty ones are released at once. After fin nothing may be added.
 // Returns:  PLX_OK, PLX_ERR_AGAIN (no room for so many pieces; has_room() will tell), PLX_ERR_INVALID (more than ever fit),
 //           PLX_ERR_NOMEM (the slab is empty)
-PLX_MUST_USE enum plx_err plx_sendbuf_add(struct plx_sendbuf *b, struct plx_slab *slab, const struct plx_buf *bufs, uint16_t count,
-                                          bool fin);
+PLX_MUST_USE enum plx_err plx_sendbuf_add(struct plx_sendbuf *b, struct plx_slab *slab,
+                                          const struct plx_buf *bufs, uint16_t count, bool fin);
 // The same for octets that are copied.
-PLX_MUST_USE enum plx_err plx_sendbuf_add_copy(struct plx_sendbuf *b, struct plx_slab *slab, const void *data, size_t len, bool fin);
+PLX_MUST_USE enum plx_err plx_sendbuf_add_copy(struct plx_sendbuf *b, struct plx_slab *slab, const void *data,
+                                               size_t len, bool fin);
 // Half of the queue is free: the moment to wake a writer that was refused.
-static inline bool plx_sendbuf_has_room(const struct plx_sendbuf *b) { return b->count <= PLX_SENDBUF_PIECES_MAX / 2; }
+static inline bool plx_sendbuf_has_room(const struct plx_sendbuf *b)
+{
+    return b->count <= PLX_SENDBUF_PIECES_MAX / 2;
+}
 
 // What to send next: lost octets first, then new ones below credit (the peer's limit on this stream). False: nothing.
 // out->len is as much as there is in one go; the caller may send less (then without fin).
@@ -83,21 +92,33 @@ bool plx_sendbuf_peek(const struct plx_sendbuf *b, uint64_t credit, struct plx_s
 // Copies [offset, offset+len), which is within a chunk of peek, to out.
 void plx_sendbuf_copy(const struct plx_sendbuf *b, uint64_t offset, size_t len, uint8_t *out);
 // The first len octets of the chunk left in a packet; fin: it said so.
-void plx_sendbuf_on_sent(struct plx_sendbuf *b, struct plx_slab *slab, const struct plx_sendbuf_chunk *c, uint64_t len, bool fin);
+void plx_sendbuf_on_sent(struct plx_sendbuf *b, struct plx_slab *slab, const struct plx_sendbuf_chunk *c,
+                         uint64_t len, bool fin);
 
 // What became of a frame that was sent. Releases owners, which may call plx_sendbuf_add from inside.
-void plx_sendbuf_on_acked(struct plx_sendbuf *b, struct plx_slab *slab, uint64_t offset, uint64_t len, bool fin);
-void plx_sendbuf_on_lost(struct plx_sendbuf *b, struct plx_slab *slab, uint64_t offset, uint64_t len, bool fin);
+void plx_sendbuf_on_acked(struct plx_sendbuf *b, struct plx_slab *slab, uint64_t offset, uint64_t len,
+                          bool fin);
+void plx_sendbuf_on_lost(struct plx_sendbuf *b, struct plx_slab *slab, uint64_t offset, uint64_t len,
+                         bool fin);
 
-static inline bool plx_sendbuf_is_fin_queued(const struct plx_sendbuf *b) { return b->fin != PLX_FIN_NONE; }
-static inline bool plx_sendbuf_is_complete(const struct plx_sendbuf *b) { return b->fin == PLX_FIN_ACKED && b->acked == b->end; }
+static inline bool plx_sendbuf_is_fin_queued(const struct plx_sendbuf *b)
+{
+    return b->fin != PLX_FIN_NONE;
+}
+static inline bool plx_sendbuf_is_complete(const struct plx_sendbuf *b)
+{
+    return b->fin == PLX_FIN_ACKED && b->acked == b->end;
+}
 // Something to send that needs no new credit: octets sent before, or a bare FIN.
 static inline bool plx_sendbuf_has_owed(const struct plx_sendbuf *b)
 {
     return b->lost != NULL || b->next < b->sent_max || (b->fin == PLX_FIN_QUEUED && b->sent_max == b->end);
 }
 // Octets never sent.
-static inline bool plx_sendbuf_has_fresh(const struct plx_sendbuf *b) { return b->sent_max < b->end; }
+static inline bool plx_sendbuf_has_fresh(const struct plx_sendbuf *b)
+{
+    return b->sent_max < b->end;
+}
 
 void plx_sendbuf_verify(const struct plx_sendbuf *b);
 

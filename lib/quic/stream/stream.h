@@ -29,14 +29,14 @@ enum plx_stream_ctl {
 
 // Facts that no state holds: flags.
 enum plx_stream_flag {
-    PLX_STREAM_PAUSED = 1,         // on_data took less than it was offered: wait for resume
-    PLX_STREAM_RESUMED = 2,        // in the list of streams to offer to again
-    PLX_STREAM_DISCARDING = 4,     // nobody wants what arrives any more
-    PLX_STREAM_STOP_HOLDS = 8,     // the receiving part stays until STOP_SENDING is acknowledged
-    PLX_STREAM_BLOCKED_TOLD = 16,  // STREAM_DATA_BLOCKED was sent for the present limit
-    PLX_STREAM_WANTS_ROOM = 32,    // a send was refused: on_writable is owed
-    PLX_STREAM_IN_DATA = 64,       // on_data runs
-    PLX_STREAM_OVER = 128,         // both halves are done: in the list of streams to close
+    PLX_STREAM_PAUSED = 1,        // on_data took less than it was offered: wait for resume
+    PLX_STREAM_RESUMED = 2,       // in the list of streams to offer to again
+    PLX_STREAM_DISCARDING = 4,    // nobody wants what arrives any more
+    PLX_STREAM_STOP_HOLDS = 8,    // the receiving part stays until STOP_SENDING is acknowledged
+    PLX_STREAM_BLOCKED_TOLD = 16, // STREAM_DATA_BLOCKED was sent for the present limit
+    PLX_STREAM_WANTS_ROOM = 32,   // a send was refused: on_writable is owed
+    PLX_STREAM_IN_DATA = 64,      // on_data runs
+    PLX_STREAM_OVER = 128,        // both halves are done: in the list of streams to close
 };
 
 struct plx_stream {
@@ -50,16 +50,16 @@ struct plx_stream {
     uint8_t ctl;        // enum plx_stream_ctl
     uint8_t ready_in;   // enum plx_sched_list
     uint16_t reserved;
-    uint64_t read;      // octets consumed: handed on or thrown away
-    uint64_t recvd;     // highest offset received; the final size once that is known
+    uint64_t read;       // octets consumed: handed on or thrown away
+    uint64_t recvd;      // highest offset received; the final size once that is known
     uint64_t recv_limit; // what the peer was told: a copy of flow.limit
     uint64_t send_limit; // what the peer allows
     // --- line 1: what is sent; lines 2 and 3: its pieces ---
     struct plx_sendbuf send;
     struct plx_list ready; // sched.h
     // --- cold ---
-    struct plx_list ctl_node;   // streams with ctl to write
-    struct plx_list later;      // streams to resume, or to close
+    struct plx_list ctl_node; // streams with ctl to write
+    struct plx_list later;    // streams to resume, or to close
     struct plx_recvbuf *held;
     struct plx_flow flow;
     uint64_t reset_code, stop_code;
@@ -71,7 +71,13 @@ _Static_assert(offsetof(struct plx_stream, ctl_node) == 256, "the life of a requ
 _Static_assert(sizeof(struct plx_stream) == 384, "six lines");
 
 //= rfc9000 2.1 "The least significant bit (0x01) of the stream ID identifies the initiator"
-static inline bool plx_stream_id_is_server(uint64_t id) { return (id & 1) != 0; }
-static inline bool plx_stream_id_is_uni(uint64_t id) { return (id & 2) != 0; }
+static inline bool plx_stream_id_is_server(uint64_t id)
+{
+    return (id & 1) != 0;
+}
+static inline bool plx_stream_id_is_uni(uint64_t id)
+{
+    return (id & 2) != 0;
+}
 
 #endif

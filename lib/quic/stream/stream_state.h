@@ -41,7 +41,8 @@ enum plx_recv_event {
     PLX_RECV_EVENT_COUNT,
 };
 
-extern const uint8_t plx_send_next[PLX_SEND_STATE_COUNT][PLX_SEND_EVENT_COUNT]; // PLX_SEND_NONE: no such arrow
+extern const uint8_t plx_send_next[PLX_SEND_STATE_COUNT]
+                                  [PLX_SEND_EVENT_COUNT]; // PLX_SEND_NONE: no such arrow
 extern const uint8_t plx_recv_next[PLX_RECV_STATE_COUNT][PLX_RECV_EVENT_COUNT];
 
 // Follows an arrow; false, and nothing changes, when there is none.
@@ -73,7 +74,7 @@ static inline bool plx_recv_is_over(uint8_t s)
     return s == PLX_RECV_NONE || s == PLX_RECV_DATA_READ || s == PLX_RECV_RESET_READ;
 }
 
-// "Ready", "Data Sent": the names of the figures in capitals, for logs. Never NULL.
+// "READY", "DATA_SENT": the names of the figures, for logs. Never NULL.
 const char *plx_send_state_name(uint8_t state);
 const char *plx_recv_state_name(uint8_t state);
 

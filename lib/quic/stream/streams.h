@@ -36,22 +36,24 @@ struct plx_streams_events {
 
 struct plx_streams_cfg {
     bool is_server;
-    uint64_t conn_window, conn_window_max, stream_window, stream_window_max; // ours
-    uint32_t streams_bidi, streams_uni;                                      // ours: concurrent, peer-initiated
-    uint64_t refuse_code; // application error code for a stream that finds the pool empty (HTTP/3: H3_REQUEST_REJECTED)
+    uint64_t conn_window, conn_window_max, stream_window,
+        stream_window_max;              // ours; stream_window <= PLX_RECVBUF_WINDOW_MAX
+    uint32_t streams_bidi, streams_uni; // ours: concurrent, peer-initiated; <= PLX_WINDOW_OLD_MAX
+    uint64_t
+        refuse_code; // application error code for a stream that finds the pool empty (HTTP/3: H3_REQUEST_REJECTED)
 };
 
 // The peer's transport parameters (also remembered ones for 0-RTT): its limits on us.
 struct plx_streams_peer {
-    uint64_t max_data, max_stream_data_bidi_local, max_stream_data_bidi_remote, max_stream_data_uni, max_streams_bidi,
-        max_streams_uni;
+    uint64_t max_data, max_stream_data_bidi_local, max_stream_data_bidi_remote, max_stream_data_uni,
+        max_streams_bidi, max_streams_uni;
 };
 
 // Frames of the connection as a whole that wait to be written: ctl.
 enum plx_streams_ctl {
     PLX_CTL_MAX_DATA = 1,
     PLX_CTL_DATA_BLOCKED = 2,
-    PLX_CTL_MAX_STREAMS = 4,     // 4 bidi, 8 uni
+    PLX_CTL_MAX_STREAMS = 4,      // 4 bidi, 8 uni
     PLX_CTL_STREAMS_BLOCKED = 16, // 16 bidi, 32 uni
 };
 // What was said for the present limit and need not be said again: told.
@@ -73,22 +75,23 @@ struct plx_streams { // embedded in the connection; must not move
     uint8_t ctl;                 // enum plx_streams_ctl
     uint8_t told;                // enum plx_streams_told
     bool is_available_owed[2];   // an open was refused for the peer's limit: on_available is owed (bidi, uni)
-    uint16_t depth;              // entries from below that are under way: streams are closed when the outermost one ends
-    uint32_t count;              // streams that are open
+    bool is_ending;              // fini runs: nobody is woken any more
+    uint16_t depth; // entries from below that are under way: streams are closed when the outermost one ends
+    uint32_t count; // streams that are open
     // --- who is where ---
     struct plx_window window[4]; // index: the two low bits of the stream ID
     struct plx_list resumed, over;
     struct plx_refused_list refused;
     struct plx_streams_peer peer;
-    struct plx_streams_cfg cfg;
+    struct plx_streams_cfg cfg; // with its limits cut to what the structures can hold
     // --- counted ---
     uint64_t refused_total; // streams that found the pool empty
     uint64_t ignored_total; // frames for streams that are closed
     uint64_t stopped_total; // streams whose receive buffer found the slab empty
 };
 
-void plx_streams_init(struct plx_streams *ss, const struct plx_streams_cfg *cfg, struct plx_pool *pool, struct plx_slab *slab,
-                      const struct plx_streams_events *events, void *arg);
+void plx_streams_init(struct plx_streams *ss, const struct plx_streams_cfg *cfg, struct plx_pool *pool,
+                      struct plx_slab *slab, const struct plx_streams_events *events, void *arg);
 void plx_streams_fini(struct plx_streams *ss); // closes all: on_closed for each, owners released
 
 // May be called again with larger limits; smaller ones are ignored.
@@ -110,12 +113,19 @@ uint64_t plx_streams_on_stream_data_blocked(struct plx_streams *ss, uint64_t id,
 uint64_t plx_streams_on_streams_blocked(struct plx_streams *ss, bool is_uni, uint64_t limit);
 
 // Offers kept octets again to streams on which resume was called. Call once per delivered packet or breath, outside of events.
+// (resume calls on_wake, so that a breath comes.)
 void plx_streams_run_resumed(struct plx_streams *ss, plx_time now);
+static inline bool plx_streams_has_resumed(const struct plx_streams *ss)
+{
+    return !plx_list_is_empty(&ss->resumed);
+}
 
 // Frames to send: writes as many as fit into w, one reference each into refs. Order: flow-control and reset frames, then lost stream octets, then new ones,
 // round robin between streams ready to send (each gets what fits into a packet; small streams are packed together). rtt for auto-tuning.
-void plx_streams_write(struct plx_streams *ss, struct plx_wr *w, struct plx_refs *refs, plx_time now, plx_dur rtt);
-bool plx_streams_wants_write(const struct plx_streams *ss); // something that flow control allows, or a control frame
+void plx_streams_write(struct plx_streams *ss, struct plx_wr *w, struct plx_refs *refs, plx_time now,
+                       plx_dur rtt);
+bool plx_streams_wants_write(
+    const struct plx_streams *ss); // something that flow control allows, or a control frame
 bool plx_streams_is_app_limited(const struct plx_streams *ss); // nothing left to send but for flow control
 
 // References of kinds STREAM..STREAMS_BLOCKED of sent packets. A stream that is complete is closed from inside on_acked.
@@ -124,8 +134,10 @@ void plx_streams_on_lost(struct plx_streams *ss, const struct plx_ref *ref);
 
 // From above (plx/conn.h's functions are thin wrappers of these).
 enum plx_err plx_streams_open(struct plx_streams *ss, bool is_uni, struct plx_stream **out);
-enum plx_err plx_streams_send(struct plx_streams *ss, struct plx_stream *s, const struct plx_buf *bufs, uint16_t count, bool fin); // all or nothing
-enum plx_err plx_streams_send_copy(struct plx_streams *ss, struct plx_stream *s, const void *data, size_t len, bool fin);
+enum plx_err plx_streams_send(struct plx_streams *ss, struct plx_stream *s, const struct plx_buf *bufs,
+                              uint16_t count, bool fin); // all or nothing
+enum plx_err plx_streams_send_copy(struct plx_streams *ss, struct plx_stream *s, const void *data, size_t len,
+                                   bool fin);
 void plx_streams_reset(struct plx_streams *ss, struct plx_stream *s, uint64_t code);
 void plx_streams_stop_sending(struct plx_streams *ss, struct plx_stream *s, uint64_t code);
 void plx_streams_resume(struct plx_streams *ss, struct plx_stream *s);

@@ -22,15 +22,18 @@ struct plx_stream;
 
 enum { PLX_WINDOW_MIN = 8, PLX_WINDOW_RING_MAX = 1 << 16, PLX_WINDOW_OLD_MAX = 1 << 16 };
 
-struct plx_window_old { uint64_t number; struct plx_stream *slot; };
+struct plx_window_old {
+    uint64_t number;
+    struct plx_stream *slot;
+};
 
 struct plx_window {
-    struct plx_stream **ring; // NULL until the first stream
-    uint64_t base;            // oldest number in the ring
-    uint64_t next;            // numbers below are open or closed
-    uint64_t limit;           // numbers below may be opened
-    uint64_t closed;          // how many are
-    uint32_t cap, cap_max;    // slots: powers of two
+    struct plx_stream **ring;   // NULL until the first stream
+    uint64_t base;              // oldest number in the ring
+    uint64_t next;              // numbers below are open or closed
+    uint64_t limit;             // numbers below may be opened
+    uint64_t closed;            // how many are
+    uint32_t cap, cap_max;      // slots: powers of two
     struct plx_window_old *old; // stragglers: below base, ascending
     uint32_t old_count, old_cap;
 };
@@ -39,7 +42,10 @@ struct plx_window {
 #define PLX_SLOT_NEW     ((struct plx_stream *)0) // never created
 #define PLX_SLOT_CLOSED  ((struct plx_stream *)1)
 #define PLX_SLOT_REFUSED ((struct plx_stream *)2)
-static inline bool plx_slot_is_stream(const struct plx_stream *slot) { return (uintptr_t)slot > 2; }
+static inline bool plx_slot_is_stream(const struct plx_stream *slot)
+{
+    return (uintptr_t)slot > 2;
+}
 
 // concurrent: how many may be open at once; the ring's largest size follows from it.
 void plx_window_init(struct plx_window *w, uint64_t limit, uint64_t concurrent);

@@ -1,0 +1,22 @@
+// sendbuf_int.h -- what the two files of the send buffer share.
+
+#ifndef PLX_QUIC_SENDBUF_INT_H
+#define PLX_QUIC_SENDBUF_INT_H
+
+#include "quic/stream/sendbuf.h"
+
+// Piece number i from the front; also the place for the next one (i == count, once there is room).
+static inline struct plx_buf *plx_sendbuf_piece(const struct plx_sendbuf *b, uint32_t i)
+{
+    struct plx_buf *v = b->ring != NULL ? b->ring : (struct plx_buf *)b->piece;
+    uint32_t cap = b->ring != NULL ? 1u << b->ring_log2 : PLX_SENDBUF_INLINE;
+    return &v[(b->head + i) & (cap - 1)];
+}
+
+// Room for so many more pieces. PLX_OK, PLX_ERR_AGAIN, PLX_ERR_NOMEM.
+enum plx_err plx_sendbuf_reserve(struct plx_sendbuf *b, struct plx_slab *slab, uint32_t extra);
+
+// Tells the owner of a piece that has left the queue, or gives the block of a copied one back.
+void plx_sendbuf_release(struct plx_slab *slab, const struct plx_buf *piece);
+
+#endif

@@ -1,0 +1,157 @@
+// streams_ref.c -- what became of frames that were sent: acknowledged or lost (RFC 9000 section 13.3).
+
+#include "quic/stream/streams_int.h"
+
+// --- acknowledged ------------------------------------------------------------------------------------------
+
+static void on_stream_acked(struct plx_streams *ss, const struct plx_ref *ref)
+{
+    struct plx_stream *s = stream_of_ref(ss, ref->id);
+    if (s == NULL || s->send_state > PLX_SEND_DATA_SENT) // closed, or given up
+        return;
+    plx_sendbuf_on_acked(&s->send, ss->slab, ref->offset, ref->len, ref->fin);
+    if (plx_sendbuf_is_complete(&s->send) && plx_send_on(&s->send_state, PLX_SEND_ON_ALL_ACKED)) {
+        plx_sched_remove(s);
+        plx_streams_check_over(ss, s);
+        return;
+    }
+    if (s->ready_in != PLX_SCHED_NONE || s->send.acks != NULL || s->send.next < s->send.sent_max)
+        plx_stream_reschedule(s);
+    if ((s->flags & PLX_STREAM_WANTS_ROOM) != 0 && plx_sendbuf_has_room(&s->send)) {
+        s->flags &= (uint16_t)~PLX_STREAM_WANTS_ROOM;
+        ss->events->on_writable(ss->arg, s);
+    }
+}
+
+static void on_reset_acked(struct plx_streams *ss, uint64_t id)
+{
+    struct plx_stream *s = stream_of_ref(ss, id);
+    struct plx_refused *r = s == NULL ? plx_refused_find(&ss->refused, id) : NULL;
+
+    if (r != NULL) {
+        r->flags = (r->flags & ~(unsigned)PLX_REFUSED_RESET) | PLX_REFUSED_RESET_DONE;
+        plx_streams_end_refused(ss, r);
+    }
+    if (s == NULL || !plx_send_on(&s->send_state, PLX_SEND_ON_RESET_ACK))
+        return;
+    plx_stream_drop_ctl(s, PLX_CTL_RESET_STREAM);
+    plx_streams_check_over(ss, s);
+}
+
+static void on_stop_acked(struct plx_streams *ss, uint64_t id)
+{
+    struct plx_stream *s = stream_of_ref(ss, id);
+    struct plx_refused *r = s == NULL ? plx_refused_find(&ss->refused, id) : NULL;
+
+    if (r != NULL) {
+        r->flags = (r->flags & ~(unsigned)PLX_REFUSED_STOP) | PLX_REFUSED_STOP_DONE;
+        plx_streams_end_refused(ss, r);
+    }
+    if (s == NULL)
+        return;
+    plx_stream_drop_ctl(s, PLX_CTL_STOP_SENDING);
+    if ((s->flags & PLX_STREAM_STOP_HOLDS) == 0)
+        return;
+    s->flags &= (uint16_t)~PLX_STREAM_STOP_HOLDS;
+    plx_stream_finish_discard(s);
+}
+
+void plx_streams_on_acked(struct plx_streams *ss, const struct plx_ref *ref)
+{
+    streams_enter(ss);
+    switch (ref->kind) {
+    case PLX_REF_STREAM:
+        on_stream_acked(ss, ref);
+        break;
+    case PLX_REF_RESET_STREAM:
+        on_reset_acked(ss, ref->id);
+        break;
+    case PLX_REF_STOP_SENDING:
+        on_stop_acked(ss, ref->id);
+        break;
+    default: // credit and complaints are done with
+        break;
+    }
+    plx_streams_leave(ss);
+}
+
+// --- lost --------------------------------------------------------------------------------------------------
+
+static void on_stream_lost(struct plx_stream *s, const struct plx_ref *ref)
+{
+    if (s->send_state > PLX_SEND_DATA_SENT)
+        return;
+    plx_sendbuf_on_lost(&s->send, s->streams->slab, ref->offset, ref->len, ref->fin);
+    plx_stream_reschedule(s);
+}
+
+static void on_refused_lost(struct plx_streams *ss, const struct plx_ref *ref)
+{
+    struct plx_refused *r = plx_refused_find(&ss->refused, ref->id);
+    if (r == NULL)
+        return;
+    if (ref->kind == PLX_REF_STOP_SENDING && (r->flags & PLX_REFUSED_STOP_DONE) == 0)
+        r->flags |= PLX_REFUSED_STOP;
+    if (ref->kind == PLX_REF_RESET_STREAM && (r->flags & PLX_REFUSED_RESET_DONE) == 0)
+        r->flags |= PLX_REFUSED_RESET;
+    ss->refused.is_waiting = true;
+    streams_wake(ss);
+}
+
+static void on_lost_of_stream(struct plx_streams *ss, const struct plx_ref *ref)
+{
+    struct plx_stream *s = stream_of_ref(ss, ref->id);
+
+    if (s == NULL) {
+        on_refused_lost(ss, ref);
+        return;
+    }
+    switch (ref->kind) {
+    case PLX_REF_STREAM:
+        on_stream_lost(s, ref);
+        break;
+    case PLX_REF_RESET_STREAM:
+        if (s->send_state == PLX_SEND_RESET_SENT)
+            plx_stream_want_ctl(s, PLX_CTL_RESET_STREAM);
+        break;
+    case PLX_REF_STOP_SENDING:
+        //= rfc9000 13.3 "is sent until the receiving part of the stream enters either"
+        if (s->recv_state == PLX_RECV_RECV || (s->flags & PLX_STREAM_STOP_HOLDS) != 0)
+            plx_stream_want_ctl(s, PLX_CTL_STOP_SENDING);
+        break;
+    case PLX_REF_MAX_STREAM_DATA: // only the newest says something
+        if (ref->offset == s->recv_limit && s->recv_state == PLX_RECV_RECV)
+            plx_stream_want_ctl(s, PLX_CTL_MAX_STREAM_DATA);
+        break;
+    case PLX_REF_STREAM_DATA_BLOCKED: // dropped when written if it is no longer true
+        if (ref->offset == s->send_limit)
+            plx_stream_want_ctl(s, PLX_CTL_STREAM_DATA_BLOCKED);
+        break;
+    }
+}
+
+void plx_streams_on_lost(struct plx_streams *ss, const struct plx_ref *ref)
+{
+    unsigned ours = ss->cfg.is_server ? 1 : 0, uni = (unsigned)ref->id & 1;
+
+    switch (ref->kind) {
+    case PLX_REF_MAX_DATA:
+        if (ref->offset == ss->flow.limit)
+            plx_streams_want_ctl(ss, PLX_CTL_MAX_DATA);
+        break;
+    case PLX_REF_MAX_STREAMS:
+        if (ref->offset == ss->window[(ours ^ 1) | uni << 1].limit)
+            plx_streams_want_ctl(ss, PLX_CTL_MAX_STREAMS << uni);
+        break;
+    case PLX_REF_DATA_BLOCKED:
+        if (ref->offset == ss->send_limit)
+            plx_streams_want_ctl(ss, PLX_CTL_DATA_BLOCKED);
+        break;
+    case PLX_REF_STREAMS_BLOCKED:
+        if (ref->offset == ss->window[ours | uni << 1].limit)
+            plx_streams_want_ctl(ss, PLX_CTL_STREAMS_BLOCKED << uni);
+        break;
+    default:
+        on_lost_of_stream(ss, ref);
+    }
+}
