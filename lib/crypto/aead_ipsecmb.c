@@ -23,6 +23,7 @@ _Static_assert(sizeof(struct gcm_key_data) <= PLX_AEAD_SCHED_MAX, "raise PLX_AEA
 _Static_assert(offsetof(struct plx_aead_key, iv) + 16 <= sizeof(struct plx_aead_key), "see nonce_write");
 _Static_assert(15 * 16 <= PLX_HP_SCHED_MAX, "AES-256 has 15 round keys");
 
+enum { LINE = 64, ROUND_KEYS = 15 * 16 };
 enum isa { ISA_AVX512, ISA_AVX2, ISA_SSE, ISA_COUNT };
 
 // The functions of one instruction set; is_ready says that this processor may use them.
@@ -34,7 +35,8 @@ struct calls {
     chacha_poly_enc_dec_update_t chacha_seal, chacha_open;
     chacha_poly_finalize_t chacha_final;
     uint64_t features;
-    uint32_t sched_len; // octets of a GCM key that these functions read
+    uint32_t table_len;             // octets of a table of powers of H,
+    uint32_t table_end, table2_end; // and where in the key the table ends, and a second one if there is one
 };
 
 static struct calls calls[ISA_COUNT]; // filled by pick, read-only afterwards
@@ -65,22 +67,28 @@ static void hp_expand(struct plx_hp_key *out, enum plx_aead_alg alg, const uint8
 
 // --- packets ---------------------------------------------------------------------------------------------
 
-// What a packet of that length will touch: IV, round keys, and as many powers of H as it has blocks. The vector code keeps
-// them from the highest to the lowest, so they are the end of the table. With 16384 keys this halves the time of a
-// packet of 512 octets and saves 7 of 37 ns at 32; with keys in the cache it costs 2 (bench/micro/crypto.c).
-static inline void key_prefetch(const struct plx_aead_job *j, uint32_t sched_len)
+// What a packet of that length will touch: IV, round keys, and as many powers of H as it has blocks, which the vector
+// code keeps from the highest to the lowest, so that the end of a table is what short packets need. With 16384 keys this
+// halves the time of a packet of 512 octets and saves 7 of 37 ns at 32; with keys in the cache it costs 2
+// (bench/micro/crypto.c).
+static inline void key_prefetch(const struct plx_aead_job *j, const struct calls *c)
 {
-    enum { LINE = 64, ROUND_KEYS = 15 * 16 };
-    const uint8_t *sched = j->key->sched, *end = sched + sched_len;
-    uint32_t powers = (uint32_t)j->text_len + 2 * LINE;
+    const uint8_t *sched = j->key->sched;
+    uint32_t powers = (uint32_t)j->text_len + LINE; // and one line for the header and the lengths
 
-    if (powers > sched_len - ROUND_KEYS)
-        powers = sched_len - ROUND_KEYS;
+    if (powers > c->table_len)
+        powers = c->table_len;
     __builtin_prefetch(j->key->iv);
-    for (const uint8_t *p = sched; p < sched + ROUND_KEYS; p += LINE)
-        __builtin_prefetch(p);
-    for (const uint8_t *p = end - powers; p < end; p += LINE)
-        __builtin_prefetch(p);
+    for (uint32_t at = 0; at < ROUND_KEYS; at += LINE)
+        __builtin_prefetch(sched + at);
+    for (uint32_t at = c->table_end - powers; at < c->table_end; at += LINE)
+        __builtin_prefetch(sched + at);
+    __builtin_prefetch(sched + c->table_end - 1);
+    if (c->table2_end == 0)
+        return;
+    for (uint32_t at = c->table2_end - powers; at < c->table2_end; at += LINE)
+        __builtin_prefetch(sched + at);
+    __builtin_prefetch(sched + c->table2_end - 1);
 }
 
 // The nonce as one vector: the library loads it as one, and a load that spans two smaller stores waits for both.
@@ -122,7 +130,7 @@ static inline void seal(const struct calls *c, struct plx_aead_job *jobs, size_t
     for (size_t i = 0; i < count; i++) {
         struct plx_aead_job *j = &jobs[i];
         if (i + 1 < count && jobs[i + 1].key != j->key)
-            key_prefetch(&jobs[i + 1], c->sched_len);
+            key_prefetch(&jobs[i + 1], c);
         crypt(c, j, j->text_len, true, j->text + j->text_len);
         j->is_ok = true;
     }
@@ -134,7 +142,7 @@ static inline void open(const struct calls *c, struct plx_aead_job *jobs, size_t
         struct plx_aead_job *j = &jobs[i];
         uint8_t tag[PLX_AEAD_TAG_LEN];
         if (i + 1 < count && jobs[i + 1].key != j->key)
-            key_prefetch(&jobs[i + 1], c->sched_len);
+            key_prefetch(&jobs[i + 1], c);
         if (j->text_len < PLX_AEAD_TAG_LEN) {
             j->is_ok = false;
             continue;
@@ -212,6 +220,19 @@ static const struct {
                  {"ipsecmb", expand_sse, hp_expand, seal_sse, open_sse, mask}},
 };
 
+// Where a GCM key keeps its powers of H. Up to 1.3 the VAES code has one table of 48, later two of 32; other code has
+// eight and what belongs to them. A wrong guess would cost time, never correctness.
+static void tables_find(struct calls *c, bool has_vaes)
+{
+    const struct gcm_key_data *k = NULL;
+    uint32_t all = sizeof k->ghash_keys.vaes_avx512.shifted_hkey;
+    bool is_split = has_vaes && all == 2 * 32 * 16;
+
+    c->table_len = !has_vaes ? 16 * 16 : is_split ? all / 2 : all;
+    c->table_end = ROUND_KEYS + c->table_len;
+    c->table2_end = is_split ? ROUND_KEYS + all : 0;
+}
+
 // Copies the functions out of a manager made for this instruction set. False when the processor lacks it.
 static bool calls_init(enum isa row)
 {
@@ -235,8 +256,7 @@ static bool calls_init(enum isa row)
             .chacha_final = mgr->chacha20_poly1305_finalize,
             .features = mgr->features,
         };
-        bool has_vaes = row == ISA_AVX512 && (mgr->features & IMB_FEATURE_VAES) != 0;
-        c->sched_len = has_vaes ? sizeof(struct gcm_key_data) : 15 * 16 + 16 * 16;
+        tables_find(c, row == ISA_AVX512 && (mgr->features & IMB_FEATURE_VAES) != 0);
     }
     free_mb_mgr(mgr);
     return is_usable;
