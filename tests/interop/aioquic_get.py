@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
 """aioquic_get.py -- an HTTP/3 client over aioquic; runs in the root of tools/peers.
 
-Usage: aioquic_get.py --ca FILE --folder FOLDER [--post FILE] [--ciphers N,N] [--ticket FILE] [--keylog FILE] [--rebind] URL...
+Usage: aioquic_get.py --ca FILE --folder FOLDER [--post FILE] [--ciphers N,N] [--ticket FILE] [--keylog FILE] [--rebind]
+                      [--connections N] URL...
 
 All URLs go over one connection, side by side, up to the streams that the server allows. For each, one line of JSON:
 {"url":…, "status":…, "length":…, "resumed":…}. Exit status 0 when every response arrived whole with a 2xx status.
---rebind changes the local port in the middle of the transfer, as a NAT does.
+--rebind changes the local port in the middle of the transfer, as a NAT does. --connections opens that many, and only when all
+of them stand fetches over each; the files of the n-th go into FOLDER/n.
 """
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import pickle
@@ -115,6 +118,22 @@ class Forward(asyncio.DatagramProtocol):
         self.client.datagram_received(data, addr)
 
 
+async def fetch_all(args, client, folder, body):
+    """Every URL over one connection; aioquic holds streams beyond the server's limit back by itself."""
+    fetches = []
+    os.makedirs(folder, exist_ok=True)
+    for u in args.urls:
+        f = Fetch(u, os.path.join(folder, os.path.basename(urlsplit(u).path) or 'index.html'))
+        fetches.append(f)
+        client.begin(f, body)
+    for f in fetches:
+        try:
+            await asyncio.wait_for(f.done, args.timeout)
+        except asyncio.TimeoutError:
+            f.finish(f'no end after {args.timeout} s, {f.length} bytes came')
+    return fetches
+
+
 async def main(args):
     def save_ticket(ticket):
         if args.ticket:
@@ -123,26 +142,22 @@ async def main(args):
 
     url = urlsplit(args.urls[0])
     body = open(args.post, 'rb').read() if args.post else None
-    async with connect(url.hostname, url.port, configuration=configure(args), create_protocol=Client,
-                       session_ticket_handler=save_ticket) as client:
-        fetches = []
-        moving = asyncio.create_task(rebind(client)) if args.rebind else None
-        for u in args.urls:
-            # at most 90 at once: a stream beyond the server's limit would wait inside aioquic without an end
-            while sum(not f.done.done() for f in fetches) >= 90:
-                await asyncio.wait([f.done for f in fetches if not f.done.done()], return_when=asyncio.FIRST_COMPLETED)
-            f = Fetch(u, os.path.join(args.folder, os.path.basename(urlsplit(u).path) or 'index.html'))
-            fetches.append(f)
-            client.begin(f, body)
-        for f in fetches:
-            try:
-                await asyncio.wait_for(f.done, args.timeout)
-            except asyncio.TimeoutError:
-                f.finish(f'no end after {args.timeout} s, {f.length} bytes came')
+    async with contextlib.AsyncExitStack() as stack:
+        clients = []
+        for _ in range(args.connections):
+            clients.append(await stack.enter_async_context(connect(
+                url.hostname, url.port, configuration=configure(args), create_protocol=Client, session_ticket_handler=save_ticket)))
+        moving = asyncio.create_task(rebind(clients[0])) if args.rebind else None
+        folders = [args.folder] if args.connections == 1 else [os.path.join(args.folder, str(i)) for i in range(args.connections)]
+        done = await asyncio.gather(*(fetch_all(args, c, folder, body) for c, folder in zip(clients, folders)))
         if moving:
             await moving
-        resumed = client._quic.tls.session_resumed
+        resumed = clients[0]._quic.tls.session_resumed
         await asyncio.sleep(0.1 if args.ticket else 0)
+        for c in clients:  # together: one after the other each would sit out its draining period
+            c.close()
+        await asyncio.gather(*(c.wait_closed() for c in clients))
+    fetches = [f for part in done for f in part]
     for f in fetches:
         print(json.dumps({'url': f.url, 'status': f.status, 'length': f.length, 'resumed': resumed, 'error': f.error,
                           'headers': f.headers}))
@@ -157,6 +172,7 @@ parser.add_argument('--ciphers')
 parser.add_argument('--ticket')
 parser.add_argument('--keylog')
 parser.add_argument('--rebind', action='store_true')
+parser.add_argument('--connections', type=int, default=1)
 parser.add_argument('--timeout', type=float, default=200)
 parser.add_argument('urls', nargs='+')
 sys.exit(asyncio.run(main(parser.parse_args())))

@@ -223,15 +223,18 @@ class Lab:
                 print('# ' + line, flush=True)
         return is_ok
 
-    def attempt(self, name, function, *args):
+    def attempt(self, scenario, function, *args, **named):
         """Runs one scenario: what it raises is its failure, and the others go on. It returns (is_ok, detail) or None."""
+        name, begun = scenario, time.monotonic()
         try:
-            result = function(*args)
+            result = function(*args, **named)
         except LabError as e:
             return self.check(name, False, e)
         except Exception:
             return self.check(name, False, traceback.format_exc())
         is_ok, detail = result if isinstance(result, tuple) else (True, '')
+        if time.monotonic() - begun > 5:
+            self.say(f'{name} took {time.monotonic() - begun:.0f} s')
         return self.check(name, is_ok, detail)
 
     def say(self, text):

@@ -2,6 +2,7 @@
 """The lab proves itself: every client fetches from every server, all of them other people's. What fails here is not ours."""
 # timeout: 900
 import browser
+import capture
 import clients
 import lib
 import servers
@@ -51,8 +52,31 @@ def namespaces(lab, site):
     return True, ''
 
 
+def captured(lab, site):
+    """tshark reads a connection of two others with the client's key log; without it, it cannot."""
+    a, b = lab.netns('c'), lab.netns('d')
+    _, device = lab.veth(a, b, ['10.211.1.1/24'], ['10.211.1.2/24'])
+    server = servers.nginx(lab, site, netns=a, addresses=('10.211.1.1',))
+    wire = capture.Capture(lab, b, device, server.port)
+    keylog = lab.path('lab.keys')
+    got = clients.aioquic(lab, [server.url(n) for n in SMALL], '--keylog', keylog, netns=b)
+    wire.stop()
+    server.stop()
+    bad = [] if got.is_same(site, *SMALL) else [got.explain(site, *SMALL)]
+    bad += wire.faults(keylog)
+    if wire.count('http3') != 0:
+        bad.append('HTTP/3 is readable without the key log: the check proves nothing')
+    with open(keylog) as f:
+        partial = [line for line in f if not line.startswith('SERVER_TRAFFIC_SECRET')]
+    with open(keylog + '.part', 'w') as f:
+        f.writelines(partial)
+    if not wire.faults(keylog + '.part'):
+        bad.append('packets that cannot be decrypted are not noticed')
+    return not bad, '\n'.join(bad)
+
+
 def test(lab):
-    lab.cert('10.211.0.1', 'fd11::1')
+    lab.cert('10.211.0.1', 'fd11::1', '10.211.1.1')
     site = lab.site()
     for kind, start in servers.ALL.items():
         try:
@@ -70,6 +94,7 @@ def test(lab):
             lab.attempt('changed_bytes_are_noticed', wrong_bytes, lab, site, server)
         server.stop()
     lab.attempt('nginx_through_namespaces', namespaces, lab, site)
+    lab.attempt('tshark_reads_a_connection', captured, lab, site)
 
 
 lib.run(test)
