@@ -9,39 +9,70 @@
 #include <openssl/params.h>
 #include <openssl/rand.h>
 
+enum { WORDS = sizeof(struct plx_ticket_key) / sizeof(uint64_t), AGE_MAX = PLX_TICKET_SLOTS / 2 };
+
+static void slot_store(struct plx_ticket_keys *k, uint32_t n, const struct plx_ticket_key *key)
+{
+    uint64_t word[WORDS];
+    memcpy(word, key, sizeof word);
+    for (size_t i = 0; i < WORDS; i++)
+        atomic_store_explicit(&k->slot[n % PLX_TICKET_SLOTS][i], word[i], memory_order_release); // K3
+    plx_bytes_wipe(word, sizeof word);
+}
+
+// False when the key was being wiped meanwhile: then it is too old for anything.
+static bool slot_load(struct plx_ticket_keys *k, uint32_t n, struct plx_ticket_key *key)
+{
+    uint64_t word[WORDS];
+    for (size_t i = 0; i < WORDS; i++)
+        word[i] = atomic_load_explicit(&k->slot[n % PLX_TICKET_SLOTS][i], memory_order_acquire); // K4
+    memcpy(key, word, sizeof *key);
+    plx_bytes_wipe(word, sizeof word);
+    return atomic_load_explicit(&k->newest, memory_order_relaxed) - n < AGE_MAX;
+}
+
+// Makes key n and publishes it. False when the system has no randomness.
+static bool key_make(struct plx_ticket_keys *k, uint32_t n)
+{
+    struct plx_ticket_key key;
+    if (!plx_random_bytes(&key, sizeof key))
+        return false;
+    slot_store(k, n, &key);
+    atomic_store_explicit(&k->newest, n, memory_order_release); // K1
+    plx_bytes_wipe(&key, sizeof key);
+    return true;
+}
+
 bool plx_ticket_keys_init(struct plx_ticket_keys *k, plx_dur period)
 {
     *k = (struct plx_ticket_keys){.period = period, .rotated = PLX_NEVER};
     k->cipher = EVP_CIPHER_fetch(NULL, "AES-256-CBC", NULL);
-    if (k->cipher == NULL || !plx_random_bytes(&k->slot[1], sizeof k->slot[1])) {
-        plx_ticket_keys_fini(k);
-        return false;
-    }
-    atomic_store_explicit(&k->newest, 1, memory_order_release); // K1
-    return true;
+    if (k->cipher != NULL && key_make(k, 1))
+        return true;
+    plx_ticket_keys_fini(k);
+    return false;
 }
 
 void plx_ticket_keys_fini(struct plx_ticket_keys *k)
 {
     EVP_CIPHER_free(k->cipher);
     k->cipher = NULL;
-    plx_bytes_wipe(k->slot, sizeof k->slot);
+    plx_bytes_wipe((void *)k->slot, sizeof k->slot);
 }
 
 void plx_ticket_keys_tick(struct plx_ticket_keys *k, plx_time now)
 {
+    static const struct plx_ticket_key none;
+    uint32_t next = atomic_load_explicit(&k->newest, memory_order_relaxed) + 1; // ours alone to write
+
     if (k->rotated.ns == PLX_NEVER.ns)
         k->rotated = now; // the first key starts to age when the engine starts
     if (!plx_time_reached(plx_time_after(k->rotated, k->period), now))
         return;
-    uint32_t next = atomic_load_explicit(&k->newest, memory_order_relaxed) + 1; // ours alone to write
-    struct plx_ticket_key *key = &k->slot[next % PLX_TICKET_SLOTS];
-    if (!plx_random_bytes(key, sizeof *key))
+    if (!key_make(k, next))
         return; // the old key serves until the next tick finds randomness
-    atomic_store_explicit(&k->newest, next, memory_order_release); // K1
     k->rotated = now;
-    // Key next - 4 has opened nothing for three rotations: no reader can still be at it.
-    plx_bytes_wipe(&k->slot[(next + PLX_TICKET_SLOTS / 2) % PLX_TICKET_SLOTS], sizeof *key);
+    slot_store(k, next - AGE_MAX, &none);
 }
 
 static bool mac_init(EVP_MAC_CTX *mac, const struct plx_ticket_key *key)
@@ -59,23 +90,33 @@ static bool mac_init(EVP_MAC_CTX *mac, const struct plx_ticket_key *key)
     return is_ok;
 }
 
+// Sets up cipher and mac with a key. -1 when OpenSSL has no memory.
+static int key_apply(struct plx_ticket_keys *k, const struct plx_ticket_key *key, const uint8_t *iv,
+                     EVP_CIPHER_CTX *ctx, EVP_MAC_CTX *mac, bool is_sealing)
+{
+    if (EVP_CipherInit_ex2(ctx, k->cipher, key->aes, iv, is_sealing, NULL) != 1 || !mac_init(mac, key))
+        return -1;
+    return is_sealing ? 1 : 2;
+}
+
 int plx_ticket_keys_use(struct plx_ticket_keys *k, uint8_t *name, uint8_t *iv, EVP_CIPHER_CTX *ctx,
                         EVP_MAC_CTX *mac, bool is_sealing)
 {
     uint32_t newest = atomic_load_explicit(&k->newest, memory_order_acquire); // K2
+    struct plx_ticket_key key;
+    int result = 0;
 
     if (is_sealing) {
-        const struct plx_ticket_key *key = &k->slot[newest % PLX_TICKET_SLOTS];
-        if (RAND_bytes(iv, EVP_CIPHER_get_iv_length(k->cipher)) != 1)
-            return -1;
-        memcpy(name, key->name, sizeof key->name);
-        return EVP_EncryptInit_ex2(ctx, k->cipher, key->aes, iv, NULL) == 1 && mac_init(mac, key) ? 1 : -1;
+        result = -1;
+        if (slot_load(k, newest, &key) && RAND_bytes(iv, EVP_CIPHER_get_iv_length(k->cipher)) == 1) {
+            memcpy(name, key.name, sizeof key.name);
+            result = key_apply(k, &key, iv, ctx, mac, true);
+        }
     }
-    for (uint32_t n = newest; n > 0 && n + 1 >= newest; n--) {
-        const struct plx_ticket_key *key = &k->slot[n % PLX_TICKET_SLOTS];
-        if (memcmp(name, key->name, sizeof key->name) != 0)
-            continue; // names are public
-        return EVP_DecryptInit_ex2(ctx, k->cipher, key->aes, iv, NULL) == 1 && mac_init(mac, key) ? 2 : -1;
+    for (uint32_t n = newest; !is_sealing && result == 0 && n > 0 && n + 1 >= newest; n--) {
+        if (slot_load(k, n, &key) && memcmp(name, key.name, sizeof key.name) == 0) // names are public
+            result = key_apply(k, &key, iv, ctx, mac, false);
     }
-    return 0;
+    plx_bytes_wipe(&key, sizeof key);
+    return result;
 }

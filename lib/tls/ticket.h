@@ -5,11 +5,10 @@
 // The newest key seals; it and the one before it open. A key seals for one ticket lifetime, so a ticket can be
 // opened for as long as it lives, and a key that leaks tells about two lifetimes at most.
 //
-// Cores read while one thread rotates. A rotation fills a slot that nobody uses any more and then publishes
-// its number:
+// Cores read while one thread rotates. Readers copy a key out, word by word, and look again whether it may still be used:
 //   K1 (release, newest) pairs with K2 (acquire, newest): a key is complete before its number is seen.
-// A key is wiped three rotations after a reader could last have picked it; a rotation takes at least a second,
-// reading takes a microsecond.
+//   K3 (release, word)   pairs with K4 (acquire, word): who sees a wiped word sees the number that made it obsolete.
+// A key is wiped three rotations after it last opened a ticket, and a rotation takes at least a second.
 
 #ifndef PLX_TLS_TICKET_H
 #define PLX_TLS_TICKET_H
@@ -26,9 +25,11 @@ struct plx_ticket_key {
     uint8_t name[PLX_TICKET_NAME_LEN], aes[32], hmac[32];
 };
 
+_Static_assert(sizeof(struct plx_ticket_key) % sizeof(uint64_t) == 0, "keys are copied word by word");
+
 struct plx_ticket_keys {
     _Atomic uint32_t newest; // number of the newest key, from 1; key n lies in slot n % PLX_TICKET_SLOTS
-    struct plx_ticket_key slot[PLX_TICKET_SLOTS];
+    _Atomic uint64_t slot[PLX_TICKET_SLOTS][sizeof(struct plx_ticket_key) / sizeof(uint64_t)];
     EVP_CIPHER *cipher;
     plx_dur period;
     plx_time rotated; // PLX_NEVER until the first tick
