@@ -34,7 +34,7 @@ enum {
 };
 
 // Keys of one direction, expanded. Filled by plx_keys_*; read-only afterwards, 64-aligned.
-// alg, backend and iv lead, so that one line tells what a packet needs before its tables arrive.
+// iv and alg share the last line; the backends prefetch that line and the part of the tables that a packet needs.
 struct plx_aead_key {
     _Alignas(64) uint8_t sched[PLX_AEAD_SCHED_MAX];
     uint8_t iv[PLX_AEAD_IV_LEN];
@@ -42,8 +42,8 @@ struct plx_aead_key {
 };
 
 struct plx_hp_key {
+    uint8_t alg; // leads, to share a cache line with the first round keys
     _Alignas(16) uint8_t sched[PLX_HP_SCHED_MAX];
-    uint8_t alg;
 };
 
 // One packet to seal or open, in place.

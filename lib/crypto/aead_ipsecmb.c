@@ -153,27 +153,53 @@ static inline void open(const struct calls *c, struct plx_aead_job *jobs, size_t
     }
 }
 
-// Sorts the jobs by algorithm (as short index lists) so that AES runs eight wide whatever the mixture is.
+enum { CHUNK = 64 };
+
+static void mask_alg(unsigned alg, struct plx_mask_job *jobs, const uint8_t *idx, size_t count)
+{
+    if (alg == PLX_AEAD_AES_128_GCM) {
+        plx_hp_aes128_mask(jobs, idx, count);
+    } else if (alg == PLX_AEAD_AES_256_GCM) {
+        plx_hp_aes256_mask(jobs, idx, count);
+    } else {
+        for (size_t i = 0; i < count; i++)
+            plx_hp_chacha20_mask(jobs[idx[i]].mask, jobs[idx[i]].key->sched, jobs[idx[i]].sample);
+    }
+}
+
+// Up to CHUNK jobs of any mixture: index lists by algorithm, so that AES runs eight wide whatever comes.
+static void mask_mixed(struct plx_mask_job *jobs, size_t count)
+{
+    uint8_t idx[PLX_AEAD_ALG_COUNT][CHUNK];
+    size_t n[PLX_AEAD_ALG_COUNT] = {0};
+
+    for (size_t i = 0; i < count; i++) {
+        unsigned alg = jobs[i].key->alg;
+        idx[alg][n[alg]++] = (uint8_t)i;
+    }
+    for (unsigned alg = 0; alg < PLX_AEAD_ALG_COUNT; alg++)
+        mask_alg(alg, jobs, idx[alg], n[alg]);
+}
+
+// Nearly always all keys of a burst are of one algorithm, and building lists would add a fifth to the work.
 static void mask(struct plx_mask_job *jobs, size_t count)
 {
-    enum { CHUNK = 64 };
-    for (; count > 0; jobs += CHUNK) {
-        uint8_t idx[PLX_AEAD_ALG_COUNT][CHUNK];
-        size_t chunk = count < CHUNK ? count : CHUNK, n[PLX_AEAD_ALG_COUNT] = {0};
+    static const uint8_t all[CHUNK] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15,
+                                       16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31,
+                                       32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47,
+                                       48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63};
+    while (count > 0) {
+        size_t chunk = count < CHUNK ? count : CHUNK;
+        unsigned first = jobs[0].key->alg, differ = 0;
 
-        for (size_t i = 0; i < chunk; i++) {
-            unsigned alg = jobs[i].key->alg;
-            idx[alg][n[alg]++] = (uint8_t)i;
-        }
-        plx_hp_aes128_mask(jobs, idx[PLX_AEAD_AES_128_GCM], n[PLX_AEAD_AES_128_GCM]);
-        plx_hp_aes256_mask(jobs, idx[PLX_AEAD_AES_256_GCM], n[PLX_AEAD_AES_256_GCM]);
-        for (size_t i = 0; i < n[PLX_AEAD_CHACHA20_POLY1305]; i++) {
-            struct plx_mask_job *j = &jobs[idx[PLX_AEAD_CHACHA20_POLY1305][i]];
-            plx_hp_chacha20_mask(j->mask, j->key->sched, j->sample);
-        }
-        if (count <= CHUNK)
-            return;
-        count -= CHUNK;
+        for (size_t i = 1; i < chunk; i++)
+            differ |= jobs[i].key->alg ^ first;
+        if (differ == 0)
+            mask_alg(first, jobs, all, chunk);
+        else
+            mask_mixed(jobs, chunk);
+        jobs += chunk;
+        count -= chunk;
     }
 }
 
