@@ -30,6 +30,7 @@ struct plx_cid_local {
     uint64_t seq;
     struct plx_cid cid;
     uint8_t state; // enum plx_cid_local_state
+    bool was_sent; // the peer may know it
 };
 
 struct plx_cids_local {
@@ -84,12 +85,18 @@ struct plx_cid_retired {
     bool is_sent;
 };
 
+enum { PLX_CIDS_PEER_SLOTS = PLX_CIDS_PEER_MAX + PLX_PATHS_MAX }; // paths may still use what was asked back
+
 struct plx_cids_peer {
-    struct plx_cid_peer v[PLX_CIDS_PEER_MAX];
+    struct plx_cid_peer v[PLX_CIDS_PEER_SLOTS];
     struct plx_cid_retired retired[PLX_CIDS_RETIRED_MAX]; // RETIRE_CONNECTION_IDs not yet acknowledged
     uint64_t retire_prior_to;                             // the greatest seen
+    uint64_t seen_base; // all numbers below were seen, and bit i of seen tells about seen_base + i
+    uint64_t seen;
     uint8_t retired_count;
-    uint8_t limit; // our active_connection_id_limit
+    uint8_t in_use; // by paths
+    uint8_t limit;  // our active_connection_id_limit
+    bool is_empty;  // the peer's ID is the empty one: there is only that, for every path
 };
 
 // first: where the first packets go, sequence number 0, in use. limit: our active_connection_id_limit, 2..PLX_CIDS_PEER_MAX.

@@ -39,6 +39,7 @@ struct plx_path {
     uint8_t state;                           // enum plx_path_state
     uint8_t challenge_count, challenge_next; // data of the last few: any may be answered
     uint8_t response_count;
+    bool is_limited; // three times what came, until validated: the peer brought us here
     uint8_t challenges[PLX_PATH_CHALLENGES][PLX_PATH_DATA_LEN];
     uint8_t responses[PLX_PATH_RESPONSES][PLX_PATH_DATA_LEN];
 };
@@ -53,6 +54,7 @@ struct plx_paths {
     bool is_server;
     bool
         is_fixed; // no migration: datagrams from elsewhere are dropped (before confirmation, or disable_active_migration)
+    bool is_moving;      // the candidate becomes active when it is validated: we began it
     uint64_t migrations; // ever
 };
 
@@ -88,7 +90,8 @@ enum plx_path_event {
 enum plx_path_event plx_paths_on_packet(struct plx_paths *ps, struct plx_cids_peer *cids, uint8_t idx,
                                         bool is_newest, bool is_probing_only, plx_time now, plx_dur pto);
 void plx_path_on_challenge(struct plx_path *p, const uint8_t data[PLX_PATH_DATA_LEN]);
-// PATH_RESPONSE, from whatever path. Returns the index that is validated by it now, or PLX_PATH_NONE (stale or unknown data).
+// PATH_RESPONSE, from whatever path. Returns the index that is validated by it now, or PLX_PATH_NONE (stale or unknown data). After
+// plx_paths_migrate() that path may have become the active one by it: compare ps->active before and after.
 uint8_t plx_paths_on_response(struct plx_paths *ps, struct plx_cids_peer *cids,
                               const uint8_t data[PLX_PATH_DATA_LEN]);
 // The handshake (or a token) has validated the active path (section 8.1).

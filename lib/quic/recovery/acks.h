@@ -27,7 +27,7 @@ struct plx_acks {
     uint64_t eliciting_end; // largest ack-eliciting + 1
     uint32_t waiting;       // ack-eliciting packets since the last ACK that was sent
     uint32_t every;         // an ACK at once when so many wait
-    bool has_news;          // something was received since the last ACK (for piggybacking)
+    bool has_news;          // something ack-eliciting was received since the last ACK
     bool has_ecn;           // some packet was marked: ACKs carry counts
     struct plx_ecn_counts ecn;
     struct plx_ranges ranges;

@@ -46,23 +46,24 @@ struct plx_hystart {
 };
 
 struct plx_cubic {
-    uint64_t w_max;            // octets
-    uint64_t w_est;            // window of the Reno-friendly region, octets
-    uint64_t k_ns;             // time until w_max is reached again
-    uint64_t origin;           // w_max of this epoch's curve, octets
-    plx_time epoch;            // NEVER: none
-    plx_time idle_since;       // for shifting the epoch by application-limited time; NEVER
-    uint64_t est_acked, acked; // octets not yet turned into growth
-    uint64_t prior_cwnd, prior_ssthresh,
-        prior_w_max; // before the last congestion event: undone when it was spurious
+    uint64_t w_max;       // octets
+    uint64_t w_est;       // window of the Reno-friendly region, octets
+    uint64_t k;           // time until w_max is reached again, in 2^-14 s
+    uint64_t origin;      // w_max of this epoch's curve, octets
+    plx_time epoch;       // NEVER: none
+    plx_time idle_since;  // for shifting the epoch by application-limited time; NEVER
+    uint64_t est_acked;   // octets not yet turned into growth of w_est, times 1024
+    uint64_t prior_w_max; // before the last congestion event
 };
 
 struct plx_cc {
     const struct plx_cc_ops *ops;
-    uint64_t cwnd, ssthresh; // octets; ssthresh UINT64_MAX: none yet
-    uint32_t mtu;            // max_datagram_size
-    uint64_t acked;          // NewReno: octets towards the next packet of growth
-    uint64_t events;         // congestion events
+    uint64_t cwnd, ssthresh;             // octets; ssthresh UINT64_MAX: none yet
+    uint32_t mtu;                        // max_datagram_size
+    uint64_t acked;                      // NewReno: octets towards the next packet of growth
+    uint64_t events;                     // congestion events
+    uint64_t prior_cwnd, prior_ssthresh; // before the last one: restored when it turns out spurious
+    uint16_t initial_packets;
     struct plx_hystart hystart;
     struct plx_cubic cubic;
 };

@@ -47,19 +47,24 @@ struct plx_recovery { // embedded in the connection
     struct plx_ecn_path ecn;
     uint64_t bytes_in_flight; // of all spaces
     plx_time congestion_at; // when the last congestion event was: packets sent before it cannot cause another
+    plx_time
+        full_at; // when the window or the pacer last held something back: what left before counts for growth
+    plx_time
+        last_at; // last packet sent, acknowledgement or timeout: the anti-deadlock timer counts from here
     plx_dur peer_max_ack_delay; // 25 ms until set
     uint8_t peer_ack_delay_exponent;
     uint8_t pto_count; // doublings of the probe timeout since the last acknowledgement
     bool is_confirmed; // the handshake
     bool is_app_limited;
-    uint32_t event_lost,
-        event_spurious; // packets lost in the last congestion event, and how many of them came after all
+    plx_time path_at;    // since when this path is in use: older packets say nothing about it
+    bool is_unvalidated; // the last timeout found a client whose address may not be validated yet
+    uint32_t event_lost; // packets lost in the last congestion event that may still turn out spurious
     uint64_t lost_packets, lost_bytes, spurious_packets, ptos, persistent; // ever
     const struct plx_recovery_events *events;
     void *arg;
     plx_dur initial_rtt;
     uint16_t initial_cwnd_packets;
-    bool has_hystart;
+    bool has_hystart, has_ecn;
 };
 
 void plx_recovery_init(struct plx_recovery *r, const struct plx_recovery_cfg *cfg, uint16_t mtu,
@@ -109,6 +114,8 @@ enum plx_recovery_fired plx_recovery_on_timeout(struct plx_recovery *r,
 void plx_recovery_discard_space(struct plx_recovery *r, struct plx_space *sp, enum plx_space_id id);
 // The path changed (migration to another IP): new controller state and RTT (RFC 9000 section 9.4).
 void plx_recovery_on_path_change(struct plx_recovery *r, uint16_t mtu);
+// The path was found to carry larger (or only smaller) packets.
+void plx_recovery_set_mtu(struct plx_recovery *r, uint16_t mtu);
 // Everything sent so far is to be sent again (Retry, version change): on_lost for all, not in cc.
 void plx_recovery_requeue_all(struct plx_recovery *r, struct plx_space *sp, enum plx_space_id id);
 

@@ -12,7 +12,7 @@
 // Both rings live in slab blocks that double when they are full, up to a limit, and halve when they have been much too large for
 // some time; plx_sent_release() of an idle connection gives them back altogether.
 //
-// Invariant: [base, end) are the numbers with a record; records[base] is outstanding or lost (else base would be higher);
+// Invariant: [base, end) are the numbers with a record; after a retire the one at base is outstanding, lost or skipped;
 // refs_head..refs_tail are the references of records in that order, with the dead ones of acked and lost packets in between.
 
 #ifndef PLX_QUIC_SENT_H
@@ -45,6 +45,7 @@ struct plx_sent {
     struct plx_ref *refs;      // NULL: no block
     struct plx_slab *slab;
     uint64_t base, end;            // [base, end): numbers with a record
+    uint64_t oldest;               // no number in [base, oldest) is outstanding: where walks begin
     uint32_t recs_cap, refs_cap;   // powers of two
     uint32_t refs_head, refs_tail; // free-running
     uint32_t outstanding;          // records in that state
