@@ -112,7 +112,7 @@ static const char *content_length_add(struct found *f, const struct plx_field *f
     }
     if (field->value_len == 0)
         return "content-length is empty";
-    //= rfc9110 8.6 "replace the duplicated field value"
+    // RFC 9110 section 8.6: the same number said twice is harmless, anything else could hide a second message.
     if (f->content_length != PLX_H3_LENGTH_UNKNOWN && f->content_length != v)
         return "two different content-lengths";
     f->content_length = v;
@@ -132,7 +132,7 @@ static const char *special_add(struct found *f, const struct plx_field *field, u
     case PLX_FIELD_CONTENT_LENGTH:
         return content_length_add(f, field);
     case PLX_FIELD_TE:
-        //= rfc9114 4.2 "it MUST NOT contain any value other than \"trailers\""
+        //= rfc9114 4.2 "it MUST NOT contain any value other than"
         if (allowed == IN_REQUEST && plx_span_is(value_of(field), "trailers"))
             return NULL;
         return "te with something other than trailers, or not in a request";
@@ -265,7 +265,7 @@ const char *plx_message_read_response(const struct plx_qpack_section *s, struct 
     if (why != NULL)
         return why;
     struct plx_span status = value_of(f.pseudo[PLX_FIELD_STATUS]);
-    //= rfc9114 4.3.2 "This pseudo-header field MUST be included in all responses"
+    //= rfc9114 4.3.2 "field MUST be included in all responses"
     if (status.len != 3 || !is_digit(status.p[0]) || !is_digit(status.p[1]) || !is_digit(status.p[2]))
         return "no valid :status";
     *head = (struct plx_h3_head){
