@@ -84,7 +84,8 @@ static enum plx_err may_send(struct side *s, const struct dir *d, size_t len)
     if (d->is_reset || d->is_refused)
         return PLX_ERR_CLOSED;
     plx_check(!d->has_fin);
-    return s->room > 0 && d->len - d->taken + len > s->room ? PLX_ERR_AGAIN : PLX_OK;
+    // What is larger than the room goes when nothing else is there, or it would never go.
+    return s->room > 0 && d->len > d->taken && d->len - d->taken + len > s->room ? PLX_ERR_AGAIN : PLX_OK;
 }
 
 static enum plx_err io_send(void *arg, void *ts, const struct plx_buf *bufs, uint16_t count, bool fin)

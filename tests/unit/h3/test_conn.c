@@ -13,7 +13,7 @@ static struct app a;
 static void run(void)
 {
     for (unsigned i = 0; i < 200000; i++) {
-        world_run(&w, 100000);
+        world_run(&w, 10000000);
         if (app->resumes_due == 0)
             break;
         app_tick();
@@ -88,7 +88,7 @@ static void test_exchanges_with_little_room(void **state)
 {
     (void)state;
     for (uint64_t seed = 1; seed < 11; seed++)
-        exchange_all(seed, 2000, 140000); // a big block must fit; bodies of several pieces do not
+        exchange_all(seed, 2000, 1000 + 500 * seed); // bodies wait behind their heads, pieces behind pieces
 }
 
 // The connection ends in the middle, at every possible step: everything is given back, everybody hears of it once.
@@ -137,6 +137,8 @@ static void test_shutdown_by_server(void **state)
     world_init(&w, 7, 50, NULL, &app_client, &app_server);
     app_init(&a);
     assert_int_equal(app_get(w.side[CLIENT].conn, 0, "GET", "/pieces", 0), PLX_OK);
+    while (a.server_count == 0)
+        world_run(&w, 1);
     plx_h3_conn_shutdown(w.side[SERVER].conn);
     assert_false(plx_h3_conn_is_drained(w.side[SERVER].conn));
     run();
@@ -147,6 +149,34 @@ static void test_shutdown_by_server(void **state)
     assert_int_equal(app_get(w.side[CLIENT].conn, 1, "GET", "/block", 0), PLX_ERR_CLOSED);
     assert_true(plx_h3_conn_is_drained(w.side[SERVER].conn));
     assert_true(plx_h3_conn_is_drained(w.side[CLIENT].conn));
+    world_fini(&w, PLX_H3_NO_ERROR);
+    app_fini(&a);
+}
+
+// A request that the last GOAWAY does not cover is never heard of, and its sender is told so.
+static void test_rejected_by_goaway(void **state)
+{
+    (void)state;
+    world_init(&w, 7, 0, NULL, &app_client, &app_server);
+    app_init(&a);
+    world_run(&w, 1000); // SETTINGS are through
+    plx_h3_conn_shutdown(w.side[SERVER].conn);
+    assert_int_equal(app_get(w.side[CLIENT].conn, 0, "GET", "/block", 0), PLX_OK);
+    struct dir *request = NULL;
+    for (unsigned i = 0; i < WORLD_STREAMS; i++) {
+        if (w.stream[i].is_used && !w.stream[i].is_uni)
+            request = &w.stream[i].dir[CLIENT];
+    }
+    request->is_stalled = true; // it is still on its way
+    world_run(&w, 1000);
+    request->is_stalled = false;
+    run();
+    assert_int_equal(a.goaways, 2);
+    assert_int_equal(a.goaway, 0);
+    assert_int_equal(a.server_count, 0);
+    assert_int_equal(a.client[0].closes, 1);
+    assert_int_equal(a.client[0].code, PLX_H3_REQUEST_REJECTED);
+    assert_true(a.client[0].is_peer);
     world_fini(&w, PLX_H3_NO_ERROR);
     app_fini(&a);
 }
@@ -233,7 +263,7 @@ int main(void)
         cmocka_unit_test(test_exchanges_in_every_cut), cmocka_unit_test(test_exchanges_with_little_room),
         cmocka_unit_test(test_end_at_any_moment),      cmocka_unit_test(test_stream_limit_and_copies),
         cmocka_unit_test(test_shutdown_by_server),     cmocka_unit_test(test_shutdown_by_client),
-        cmocka_unit_test(test_client_cancels),         cmocka_unit_test(test_invalid_requests),
+        cmocka_unit_test(test_client_cancels), cmocka_unit_test(test_rejected_by_goaway),         cmocka_unit_test(test_invalid_requests),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
