@@ -10,8 +10,14 @@
 struct app *app;
 const uint8_t app_bytes[1 << 17] = {[0 ... 99] = 'a', [100 ... 9999] = 'b', [10000 ... 131071] = 'c'};
 
-#define F(n, v) {n, v, sizeof n - 1, sizeof v - 1, false}
-#define SPAN(s) {(const uint8_t *)(s), strlen(s)}
+#define F(n, v)                                 \
+    {                                           \
+        n, v, sizeof n - 1, sizeof v - 1, false \
+    }
+#define SPAN(s)                         \
+    {                                   \
+        (const uint8_t *)(s), strlen(s) \
+    }
 
 static void on_release(struct plx_owner *owner, const void *data, size_t len)
 {
@@ -59,7 +65,8 @@ static void pump(struct exchange *x)
     while (x->req != NULL && x->out != NULL) {
         size_t left = x->out_len - x->out_sent, len = left < x->piece ? left : x->piece;
         bool is_last = len == left;
-        enum plx_err err = plx_h3_send_body(x->req, owned(x->out + x->out_sent, len), is_last && !x->out_trailers);
+        enum plx_err err =
+            plx_h3_send_body(x->req, owned(x->out + x->out_sent, len), is_last && !x->out_trailers);
         disown(err);
         if (err == PLX_ERR_AGAIN || err == PLX_ERR_NOMEM)
             return;
@@ -75,7 +82,10 @@ static void pump(struct exchange *x)
     }
 }
 
-static void on_writable(struct plx_h3_req *req) { pump(plx_h3_req_user(req)); }
+static void on_writable(struct plx_h3_req *req)
+{
+    pump(plx_h3_req_user(req));
+}
 
 // --- receiving -------------------------------------------------------------------------------------------------
 
@@ -97,8 +107,9 @@ static void note_end(struct exchange *x, const struct plx_field *trailers, uint1
     size_t at = 0;
     x->ends++;
     for (uint16_t i = 0; i < count; i++)
-        at += (size_t)snprintf(x->trailers + at, sizeof x->trailers - at, "%.*s=%.*s;", (int)trailers[i].name_len,
-                               trailers[i].name, (int)trailers[i].value_len, trailers[i].value);
+        at += (size_t)snprintf(x->trailers + at, sizeof x->trailers - at, "%.*s=%.*s;",
+                               (int)trailers[i].name_len, trailers[i].name, (int)trailers[i].value_len,
+                               trailers[i].value);
 }
 
 static void on_closed(struct plx_h3_req *req, uint64_t code, bool is_peer)
@@ -117,7 +128,10 @@ static void on_closed(struct plx_h3_req *req, uint64_t code, bool is_peer)
 
 // --- the server ------------------------------------------------------------------------------------------------
 
-static bool path_is(const struct exchange *x, const char *path) { return strcmp(x->path, path) == 0; }
+static bool path_is(const struct exchange *x, const char *path)
+{
+    return strcmp(x->path, path) == 0;
+}
 
 static void answer(struct exchange *x)
 {
@@ -234,12 +248,18 @@ const struct plx_h3_handler app_client = {
     .on_goaway = on_goaway,
 };
 
-enum plx_err app_get(struct plx_h3_conn *c, unsigned slot, const char *method, const char *path, size_t body_len)
+enum plx_err app_get(struct plx_h3_conn *c, unsigned slot, const char *method, const char *path,
+                     size_t body_len)
 {
-    static const struct plx_field fields[] = {F("user-agent", "app/1"), F("accept", "*/*"), F("te", "trailers")};
+    static const struct plx_field fields[] = {F("user-agent", "app/1"), F("accept", "*/*"),
+                                              F("te", "trailers")};
     struct exchange *x = &app->client[slot];
-    struct plx_h3_head head = {.method = SPAN(method), .scheme = SPAN("https"), .authority = SPAN("localhost:4433"),
-                               .path = SPAN(path), .fields = fields, .field_count = 3};
+    struct plx_h3_head head = {.method = SPAN(method),
+                               .scheme = SPAN("https"),
+                               .authority = SPAN("localhost:4433"),
+                               .path = SPAN(path),
+                               .fields = fields,
+                               .field_count = 3};
 
     memset(x, 0, sizeof *x);
     x->is_slow = strcmp(path, "/slow") == 0;

@@ -6,7 +6,8 @@
 
 #include <plx/h3.h>
 
-struct exchange { // one request, from the client's view; on the server the same object holds what was received
+struct
+    exchange { // one request, from the client's view; on the server the same object holds what was received
     struct plx_h3_req *req;
     char path[64];
     uint16_t status;
@@ -42,7 +43,8 @@ void app_init(struct app *a);
 void app_fini(struct app *a);
 
 // Sends a request. body_len octets of app_bytes follow in pieces; 0: none.
-enum plx_err app_get(struct plx_h3_conn *c, unsigned slot, const char *method, const char *path, size_t body_len);
+enum plx_err app_get(struct plx_h3_conn *c, unsigned slot, const char *method, const char *path,
+                     size_t body_len);
 // Goes on where the transport had no room, and lets slow readers read on.
 void app_tick(void);
 

@@ -16,7 +16,10 @@ uint64_t world_random(struct world *w)
     return w->seed;
 }
 
-static unsigned side_of(const struct side *s) { return (unsigned)(s - s->world->side); }
+static unsigned side_of(const struct side *s)
+{
+    return (unsigned)(s - s->world->side);
+}
 
 static void dir_append(struct dir *d, const void *p, size_t len)
 {
@@ -76,8 +79,14 @@ static void *io_open(struct side *s, struct plx_h3_stream *hs, bool is_uni, uint
     return ws;
 }
 
-static void *io_open_uni(void *arg, struct plx_h3_stream *hs, uint64_t *id) { return io_open(arg, hs, true, id); }
-static void *io_open_bidi(void *arg, struct plx_h3_stream *hs, uint64_t *id) { return io_open(arg, hs, false, id); }
+static void *io_open_uni(void *arg, struct plx_h3_stream *hs, uint64_t *id)
+{
+    return io_open(arg, hs, true, id);
+}
+static void *io_open_bidi(void *arg, struct plx_h3_stream *hs, uint64_t *id)
+{
+    return io_open(arg, hs, false, id);
+}
 
 static enum plx_err may_send(struct side *s, const struct dir *d, size_t len)
 {
@@ -187,7 +196,8 @@ static const struct plx_h3_io io = {
 
 // --- the world ---------------------------------------------------------------------------------------------
 
-static void side_init(struct world *w, unsigned k, const struct plx_h3_cfg *cfg, const struct plx_h3_handler *handler)
+static void side_init(struct world *w, unsigned k, const struct plx_h3_cfg *cfg,
+                      const struct plx_h3_handler *handler)
 {
     struct side *s = &w->side[k];
 
@@ -303,7 +313,8 @@ static bool dir_step(struct world *w, struct wstream *ws, unsigned from)
     size_t left = d->len - d->taken, len = piece_len(w, left), used = len;
     bool fin = d->has_fin && len == left;
     uint8_t *exact = malloc(len > 0 ? len : 1); // so that the sanitizer sees what is read beyond it
-    memcpy(exact, d->p + d->taken, len);
+    if (len > 0)
+        memcpy(exact, d->p + d->taken, len);
     d->is_stalled = false;
     if (hs != NULL && !d->is_refused) {
         d->is_stalled = true; // unless it is taken, or resume is called from inside
@@ -328,7 +339,8 @@ static void stream_step(struct world *w, struct wstream *ws)
         const struct dir *out = &ws->dir[k], *in = &ws->dir[!k];
         bool sends = !ws->is_uni || ws->opener == k, receives = !ws->is_uni || ws->opener != k;
         bool is_sent = !sends || out->is_fin_seen || out->is_reset;
-        bool is_received = !receives || in->is_fin_seen || in->is_reset_seen || (in->is_refused && in->is_reset);
+        bool is_received =
+            !receives || in->is_fin_seen || in->is_reset_seen || (in->is_refused && in->is_reset);
         if (!ws->is_used || ws->is_over[k] || !is_sent || !is_received || w->side[k].conn == NULL)
             continue;
         ws->is_over[k] = true;

@@ -49,7 +49,7 @@ struct side {
     uint64_t close_code;
     char close_why[128];
     uint64_t next_uni, next_bidi, bidi_max;
-    size_t room; // octets that may be unsent on a stream; 0: any
+    size_t room;             // octets that may be unsent on a stream; 0: any
     bool is_short_of_copies; // send_copy says NOMEM
 };
 

@@ -65,7 +65,11 @@ static void exchange_all(uint64_t seed, size_t piece_max, size_t room)
         EXPECT_ROW(i, x->ends == (row[i].code == PLX_H3_NO_ERROR));
         EXPECT_ROW(i, x->interims == row[i].interims);
         EXPECT_ROW(i, strcmp(x->trailers, row[i].trailers) == 0);
-        EXPECT_ROW(i, memcmp(x->body, row[i].got == 8 ? (const void *)"prepared" : row[i].got == 5 ? (const void *)"hello" : app_bytes, row[i].got) == 0);
+        EXPECT_ROW(i, memcmp(x->body,
+                             row[i].got == 8   ? (const void *)"prepared"
+                             : row[i].got == 5 ? (const void *)"hello"
+                                               : app_bytes,
+                             row[i].got) == 0);
     }
     assert_false(w.side[CLIENT].is_closed);
     assert_false(w.side[SERVER].is_closed);
@@ -99,7 +103,8 @@ static void test_end_at_any_moment(void **state)
         world_init(&w, steps + 1, 300, NULL, &app_client, &app_server);
         app_init(&a);
         for (unsigned i = 0; i < ROWS(row); i++)
-            EXPECT_ROW(i, app_get(w.side[CLIENT].conn, i, row[i].method, row[i].path, row[i].body_len) == PLX_OK);
+            EXPECT_ROW(i, app_get(w.side[CLIENT].conn, i, row[i].method, row[i].path, row[i].body_len) ==
+                              PLX_OK);
         world_run(&w, steps);
         unsigned served = a.server_count;
         world_fini(&w, PLX_H3_INTERNAL_ERROR);
@@ -224,8 +229,12 @@ static void test_client_cancels(void **state)
 // What the program must not send.
 static void test_invalid_requests(void **state)
 {
-#define SPAN(s) {(const uint8_t *)(s), sizeof(s) - 1}
-    static const struct plx_field upper = {"Accept", "x", 6, 1, false}, conn = {"connection", "close", 10, 5, false},
+#define SPAN(s)                             \
+    {                                       \
+        (const uint8_t *)(s), sizeof(s) - 1 \
+    }
+    static const struct plx_field upper = {"Accept", "x", 6, 1, false},
+                                  conn = {"connection", "close", 10, 5, false},
                                   pseudo = {":path", "/", 5, 1, false}, line = {"a", "b\nc", 1, 3, false};
     const struct {
         struct plx_h3_head head;
@@ -234,23 +243,54 @@ static void test_invalid_requests(void **state)
         {{.method = SPAN("GET"), .scheme = SPAN("https"), .authority = SPAN("a"), .path = SPAN("/")}, PLX_OK},
         {{.method = SPAN("CONNECT"), .authority = SPAN("a:443")}, PLX_OK},
         {{.scheme = SPAN("https"), .authority = SPAN("a"), .path = SPAN("/")}, PLX_ERR_INVALID},
-        {{.method = SPAN("G T"), .scheme = SPAN("https"), .authority = SPAN("a"), .path = SPAN("/")}, PLX_ERR_INVALID},
+        {{.method = SPAN("G T"), .scheme = SPAN("https"), .authority = SPAN("a"), .path = SPAN("/")},
+         PLX_ERR_INVALID},
         {{.method = SPAN("GET"), .scheme = SPAN("https"), .authority = SPAN("a")}, PLX_ERR_INVALID},
         {{.method = SPAN("GET"), .scheme = SPAN("https"), .path = SPAN("/")}, PLX_ERR_INVALID},
-        {{.method = SPAN("GET"), .scheme = SPAN("https"), .authority = SPAN("u@a"), .path = SPAN("/")}, PLX_ERR_INVALID},
-        {{.method = SPAN("CONNECT"), .authority = SPAN("a"), .scheme = SPAN("https"), .path = SPAN("/"),
-          .protocol = SPAN("websocket")}, PLX_ERR_INVALID}, // the server has not announced it
-        {{.method = SPAN("GET"), .scheme = SPAN("https"), .authority = SPAN("a"), .path = SPAN("/"), .fields = &upper, .field_count = 1}, PLX_ERR_INVALID},
-        {{.method = SPAN("GET"), .scheme = SPAN("https"), .authority = SPAN("a"), .path = SPAN("/"), .fields = &conn, .field_count = 1}, PLX_ERR_INVALID},
-        {{.method = SPAN("GET"), .scheme = SPAN("https"), .authority = SPAN("a"), .path = SPAN("/"), .fields = &pseudo, .field_count = 1}, PLX_ERR_INVALID},
-        {{.method = SPAN("GET"), .scheme = SPAN("https"), .authority = SPAN("a"), .path = SPAN("/"), .fields = &line, .field_count = 1}, PLX_ERR_INVALID},
+        {{.method = SPAN("GET"), .scheme = SPAN("https"), .authority = SPAN("u@a"), .path = SPAN("/")},
+         PLX_ERR_INVALID},
+        {{.method = SPAN("CONNECT"),
+          .authority = SPAN("a"),
+          .scheme = SPAN("https"),
+          .path = SPAN("/"),
+          .protocol = SPAN("websocket")},
+         PLX_ERR_INVALID}, // the server has not announced it
+        {{.method = SPAN("GET"),
+          .scheme = SPAN("https"),
+          .authority = SPAN("a"),
+          .path = SPAN("/"),
+          .fields = &upper,
+          .field_count = 1},
+         PLX_ERR_INVALID},
+        {{.method = SPAN("GET"),
+          .scheme = SPAN("https"),
+          .authority = SPAN("a"),
+          .path = SPAN("/"),
+          .fields = &conn,
+          .field_count = 1},
+         PLX_ERR_INVALID},
+        {{.method = SPAN("GET"),
+          .scheme = SPAN("https"),
+          .authority = SPAN("a"),
+          .path = SPAN("/"),
+          .fields = &pseudo,
+          .field_count = 1},
+         PLX_ERR_INVALID},
+        {{.method = SPAN("GET"),
+          .scheme = SPAN("https"),
+          .authority = SPAN("a"),
+          .path = SPAN("/"),
+          .fields = &line,
+          .field_count = 1},
+         PLX_ERR_INVALID},
     };
     (void)state;
     world_init(&w, 10, 0, NULL, &app_client, &app_server);
     app_init(&a);
     for (unsigned i = 0; i < ROWS(bad); i++) {
         struct plx_h3_req *req;
-        EXPECT_ROW(i, plx_h3_request(w.side[CLIENT].conn, &bad[i].head, false, &a.client[i], &req) == bad[i].err);
+        EXPECT_ROW(i, plx_h3_request(w.side[CLIENT].conn, &bad[i].head, false, &a.client[i], &req) ==
+                          bad[i].err);
         EXPECT_ROW(i, (req != NULL) == (bad[i].err == PLX_OK));
     }
     world_fini(&w, PLX_H3_NO_ERROR);
@@ -263,7 +303,8 @@ int main(void)
         cmocka_unit_test(test_exchanges_in_every_cut), cmocka_unit_test(test_exchanges_with_little_room),
         cmocka_unit_test(test_end_at_any_moment),      cmocka_unit_test(test_stream_limit_and_copies),
         cmocka_unit_test(test_shutdown_by_server),     cmocka_unit_test(test_shutdown_by_client),
-        cmocka_unit_test(test_client_cancels), cmocka_unit_test(test_rejected_by_goaway),         cmocka_unit_test(test_invalid_requests),
+        cmocka_unit_test(test_client_cancels),         cmocka_unit_test(test_rejected_by_goaway),
+        cmocka_unit_test(test_invalid_requests),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
