@@ -30,27 +30,30 @@ enum plx_cc_alg { PLX_CC_CUBIC, PLX_CC_NEWRENO };
 
 // The same for all connections of an engine and role. plx_quic_cfg_init() gives the defaults.
 struct plx_quic_cfg {
-    plx_dur idle_timeout;           // max_idle_timeout; 30 s
-    plx_dur handshake_timeout;      // 10 s
-    plx_dur keep_alive;             // 0: none. PING when nothing was heard for so long
-    plx_dur max_ack_delay;          // 25 ms, announced and kept
-    uint64_t conn_window;           // initial_max_data; 1 MiB
-    uint64_t conn_window_max;       // ceiling of auto-tuning; 64 MiB
-    uint64_t stream_window;         // initial_max_stream_data_*; 256 KiB
-    uint64_t stream_window_max;     // 16 MiB
+    plx_dur idle_timeout;               // max_idle_timeout; 30 s
+    plx_dur handshake_timeout;          // 10 s
+    plx_dur keep_alive;                 // 0: none. PING when nothing was heard for so long
+    plx_dur max_ack_delay;              // 25 ms, announced and kept
+    uint64_t conn_window;               // initial_max_data; 1 MiB
+    uint64_t conn_window_max;           // ceiling of auto-tuning; 64 MiB
+    uint64_t stream_window;             // initial_max_stream_data_*; 256 KiB
+    uint64_t stream_window_max;         // 16 MiB
     uint32_t streams_bidi, streams_uni; // concurrent streams the peer may have open; 128, 8 (h3 needs 3)
     enum plx_cc_alg cc;
-    uint32_t initial_cwnd_packets;  // 10, RFC 9002 section 7.2
+    uint32_t initial_cwnd_packets; // 10, RFC 9002 section 7.2
     bool no_hystart, no_pacing, no_ecn;
-    uint16_t payload_max;           // largest UDP payload to send once the path has been probed; from the port's caps (PMTU probing comes
-                                    // later: until then packets are min(this, peer's max_udp_payload_size, 1200 before validation … see path.h))
-    uint64_t key_update_packets;    // we update keys after so many packets sealed with one key; 0 (default) and anything above: half of
-                                    // the AEAD's confidentiality limit (RFC 9001 section 6.6)
-    uint8_t active_cid_limit;       // active_connection_id_limit we announce; 4
-    uint8_t cid_len;                // of the IDs that we issue: 8 (plain codec: octet 0 is the core)
-    uint64_t refuse_code;           // application error code for streams that find a pool empty; 0 (HTTP/3: H3_REQUEST_REJECTED)
-    bool is_spin;                   // latency spin bit (RFC 9000 section 17.4) on one in 16 disabled as it demands; default off
-    bool no_migration;              // disable_active_migration
+    uint16_t
+        payload_max; // largest UDP payload to send once the path has been probed; from the port's caps (PMTU probing comes
+    // later: until then packets are min(this, peer's max_udp_payload_size, 1200 before validation … see path.h))
+    uint64_t
+        key_update_packets; // we update keys after so many packets sealed with one key; 0 (default) and anything above: half of
+                            // the AEAD's confidentiality limit (RFC 9001 section 6.6)
+    uint8_t active_cid_limit; // active_connection_id_limit we announce; 4
+    uint8_t cid_len;          // of the IDs that we issue: 8 (plain codec: octet 0 is the core)
+    uint64_t
+        refuse_code; // application error code for streams that find a pool empty; 0 (HTTP/3: H3_REQUEST_REJECTED)
+    bool is_spin; // latency spin bit (RFC 9000 section 17.4) on one in 16 disabled as it demands; default off
+    bool no_migration; // disable_active_migration
 };
 void plx_quic_cfg_init(struct plx_quic_cfg *cfg);
 
@@ -60,27 +63,31 @@ struct plx_conn_events;
 
 struct plx_conn_stats { // written by the core only, read by others as relaxed counters
     uint64_t conns_opened, conns_closed, handshakes_ok, handshakes_failed, resumed, key_updates;
-    uint64_t packets_rx, packets_tx, packets_lost, spurious_lost, ptos, acks_only_tx, streams_opened, streams_closed;
+    uint64_t packets_rx, packets_tx, packets_lost, spurious_lost, ptos, acks_only_tx, streams_opened,
+        streams_closed;
     uint64_t retransmitted_bytes, migrations, cc_events, persistent_congestions, ecn_validation_failed;
 };
 
 struct plx_conn_env {
     const struct plx_quic_cfg *cfg;
     const struct plx_aead_backend *aead;
-    struct plx_tls_ctx *tls_server, *tls_client;   // either may be NULL
+    struct plx_tls_ctx *tls_server, *tls_client; // either may be NULL
     const struct plx_conn_events *events;
     void *events_arg;
-    struct plx_pool *handshakes;  // objects of plx_conn_handshake_size(): one per connection until it is confirmed
-    struct plx_pool *keys;        // objects of plx_conn_keys_size(): expanded tables of both directions
-    struct plx_pool *streams;     // objects of plx_conn_stream_size()
-    struct plx_slab *slab;        // rings and buffers
-    const struct plx_token_keys *token_keys;       // shared by all cores, read-only between rotations; NULL: no NEW_TOKEN is sent
-    const uint8_t *reset_key;                      // 32 octets: stateless reset tokens are PRF(reset_key, cid)
+    struct plx_pool
+        *handshakes;       // objects of plx_conn_handshake_size(): one per connection until it is confirmed
+    struct plx_pool *keys; // objects of plx_conn_keys_size(): expanded tables of both directions
+    struct plx_pool *streams; // objects of plx_conn_stream_size()
+    struct plx_slab *slab;    // rings and buffers
+    const struct plx_token_keys
+        *token_keys;          // shared by all cores, read-only between rotations; NULL: no NEW_TOKEN is sent
+    const uint8_t *reset_key; // 32 octets: stateless reset tokens are PRF(reset_key, cid)
     // Unpredictable octets (seeded generator of the core; deterministic in simulation).
     void (*random)(void *arg, void *out, size_t len);
     void *random_arg;
-    uint8_t core;                                  // goes into every connection ID we issue
-    const struct plx_cid_codec *cid_codec;         // makes our connection IDs (quic/path/cidcodec.h); NULL: plain, cid_len octets, epoch 0
+    uint8_t core; // goes into every connection ID we issue
+    const struct plx_cid_codec
+        *cid_codec; // makes our connection IDs (quic/path/cidcodec.h); NULL: plain, cid_len octets, epoch 0
     struct plx_conn_stats stats;
 };
 
@@ -89,7 +96,8 @@ struct plx_conn_events {
     // Server and client: the handshake is complete, application data may flow. alpn is in plx_conn_info.
     void (*on_open)(void *arg, struct plx_conn *c);
     void (*on_stream)(void *arg, struct plx_conn *c, struct plx_stream *s);
-    size_t (*on_data)(void *arg, struct plx_conn *c, struct plx_stream *s, const uint8_t *data, size_t len, bool fin);
+    size_t (*on_data)(void *arg, struct plx_conn *c, struct plx_stream *s, const uint8_t *data, size_t len,
+                      bool fin);
     void (*on_reset)(void *arg, struct plx_conn *c, struct plx_stream *s, uint64_t code);
     void (*on_stop_sending)(void *arg, struct plx_conn *c, struct plx_stream *s, uint64_t code);
     void (*on_writable)(void *arg, struct plx_conn *c, struct plx_stream *s);
@@ -116,21 +124,31 @@ size_t plx_conn_stream_size(void);
 
 // --- birth and death ---------------------------------------------------------------------------------------
 
-enum plx_conn_state { PLX_CONN_HANDSHAKE, PLX_CONN_ESTABLISHED /* complete, not confirmed */, PLX_CONN_CONFIRMED, PLX_CONN_CLOSING,
-                      PLX_CONN_DRAINING, PLX_CONN_DEAD };
+enum plx_conn_state {
+    PLX_CONN_HANDSHAKE,
+    PLX_CONN_ESTABLISHED /* complete, not confirmed */,
+    PLX_CONN_CONFIRMED,
+    PLX_CONN_CLOSING,
+    PLX_CONN_DRAINING,
+    PLX_CONN_DEAD
+};
 
 // A server connection for a valid Initial (the engine has checked version, size and token; it delivers the packet afterwards by the usual steps).
 // odcid: from the Retry token when one was validated, else hdr->dcid. is_validated: the token proves the address. false: a pool is empty.
-bool plx_conn_init_server(struct plx_conn *c, struct plx_conn_env *env, const struct plx_pkt_hdr *hdr, const struct plx_cid *odcid,
-                          bool was_retried, bool is_validated, const struct plx_pkt *pkt, plx_time now);
+bool plx_conn_init_server(struct plx_conn *c, struct plx_conn_env *env, const struct plx_pkt_hdr *hdr,
+                          const struct plx_cid *odcid, bool was_retried, bool is_validated,
+                          const struct plx_pkt *pkt, plx_time now);
 
 struct plx_conn_client_cfg {
     const char *server_name;
-    struct plx_addr peer, local;            // local af NONE: the port chooses
-    const void *session; size_t session_len; // from on_session
-    const uint8_t *token; size_t token_len;  // from on_new_token
+    struct plx_addr peer, local; // local af NONE: the port chooses
+    const void *session;
+    size_t session_len; // from on_session
+    const uint8_t *token;
+    size_t token_len; // from on_new_token
 };
-bool plx_conn_init_client(struct plx_conn *c, struct plx_conn_env *env, const struct plx_conn_client_cfg *cfg, plx_time now);
+bool plx_conn_init_client(struct plx_conn *c, struct plx_conn_env *env, const struct plx_conn_client_cfg *cfg,
+                          plx_time now);
 
 // Gives everything back to the pools, retires all connection IDs, releases owners. Any state; on_dead is not called.
 void plx_conn_fini(struct plx_conn *c);
@@ -139,29 +157,38 @@ void plx_conn_fini(struct plx_conn *c);
 
 // One QUIC packet on its way through the receive phases. The engine fills the first group.
 struct plx_rx {
-    struct plx_pkt *pkt;        // the datagram it came in, borrowed until deliver returns
-    uint8_t *p;                 // first octet of this QUIC packet within it
-    struct plx_pkt_hdr hdr;     // parsed from p (wire/packet.h); hdr.pkt_len octets at p belong to it
-    uint16_t dgram_len;         // UDP payload octets of the datagram, counted once: 0 for its second and later QUIC packets
+    struct plx_pkt *pkt;    // the datagram it came in, borrowed until deliver returns
+    uint8_t *p;             // first octet of this QUIC packet within it
+    struct plx_pkt_hdr hdr; // parsed from p (wire/packet.h); hdr.pkt_len octets at p belong to it
+    uint16_t
+        dgram_len; // UDP payload octets of the datagram, counted once: 0 for its second and later QUIC packets
     // filled by begin and number
     uint64_t pn;
-    uint8_t level;              // enum plx_level
+    uint8_t level; // enum plx_level
     uint8_t key_phase;
     uint8_t pn_len;
 };
 
 enum plx_rx_step {
-    PLX_RX_GO,          // go on with the next step
-    PLX_RX_LATER,       // no keys for this level yet: offer it again after other packets of the burst were delivered
-    PLX_RX_DONE,        // consumed here (Retry, Version Negotiation, stateless reset, closing): no further step
-    PLX_RX_DROP_KEYS,   // dropped; the rest name the reason for the engine's counters
-    PLX_RX_DROP_AUTH, PLX_RX_DROP_DUPLICATE, PLX_RX_DROP_INVALID, PLX_RX_DROP_STATE, PLX_RX_DROP_VERSION, PLX_RX_DROP_RESERVED_BITS,
+    PLX_RX_GO,    // go on with the next step
+    PLX_RX_LATER, // no keys for this level yet: offer it again after other packets of the burst were delivered
+    PLX_RX_DONE,  // consumed here (Retry, Version Negotiation, stateless reset, closing): no further step
+    PLX_RX_DROP_KEYS, // dropped; the rest name the reason for the engine's counters
+    PLX_RX_DROP_AUTH,
+    PLX_RX_DROP_DUPLICATE,
+    PLX_RX_DROP_INVALID,
+    PLX_RX_DROP_STATE,
+    PLX_RX_DROP_VERSION,
+    PLX_RX_DROP_RESERVED_BITS,
 };
 
-enum plx_rx_step plx_conn_rx_begin(struct plx_conn *c, struct plx_rx *rx, struct plx_mask_job *job, plx_time now);
-enum plx_rx_step plx_conn_rx_number(struct plx_conn *c, struct plx_rx *rx, const struct plx_mask_job *mask, struct plx_aead_job *job);
+enum plx_rx_step plx_conn_rx_begin(struct plx_conn *c, struct plx_rx *rx, struct plx_mask_job *job,
+                                   plx_time now);
+enum plx_rx_step plx_conn_rx_number(struct plx_conn *c, struct plx_rx *rx, const struct plx_mask_job *mask,
+                                    struct plx_aead_job *job);
 // job.is_ok decides. A stateless reset is recognised here too (RFC 9000 section 10.3.1: packets that cannot be opened).
-enum plx_rx_step plx_conn_rx_deliver(struct plx_conn *c, struct plx_rx *rx, const struct plx_aead_job *job, plx_time now);
+enum plx_rx_step plx_conn_rx_deliver(struct plx_conn *c, struct plx_rx *rx, const struct plx_aead_job *job,
+                                     plx_time now);
 // A packet that stayed LATER to the end of the burst: kept (copied into a slab block, a few per connection) and replayed when its keys come:
 // the engine asks after each burst of a connection in handshake. Returns false when it was not kept (count it as DROP_KEYS).
 bool plx_conn_rx_stash(struct plx_conn *c, const struct plx_rx *rx, plx_time now);
@@ -172,15 +199,19 @@ void plx_conn_rx_unstash_done(struct plx_conn *c, struct plx_pkt *pkt);
 // --- send --------------------------------------------------------------------------------------------------
 
 // One breath's outgoing packets. The engine owns it, fills spare[] from the port, and after all connections have written runs the jobs.
-struct plx_tx_mask { uint8_t *first, *pn; uint8_t pn_len; };
+struct plx_tx_mask {
+    uint8_t *first, *pn;
+    uint8_t pn_len;
+};
 struct plx_tx {
-    struct plx_pkt **spare;        // empty buffers; spare_count left; taken from the end
+    struct plx_pkt **spare; // empty buffers; spare_count left; taken from the end
     uint16_t spare_count;
-    struct plx_pkt **out;          // finished datagrams in order: data, len, ecn, addresses, time set. len includes tags
+    struct plx_pkt *
+        *out; // finished datagrams in order: data, len, ecn, addresses, time set. len includes tags
     uint16_t out_count, out_max;
-    struct plx_aead_job *seals;    // one per QUIC packet
-    struct plx_mask_job *masks;    // same index; sample points into the sealed text
-    struct plx_tx_mask *headers;   // same index
+    struct plx_aead_job *seals;  // one per QUIC packet
+    struct plx_mask_job *masks;  // same index; sample points into the sealed text
+    struct plx_tx_mask *headers; // same index
     uint16_t job_count, job_max;
 };
 
@@ -198,7 +229,7 @@ plx_time plx_conn_deadline(const struct plx_conn *c);
 void plx_conn_on_timeout(struct plx_conn *c, plx_time now);
 
 enum plx_conn_state plx_conn_state(const struct plx_conn *c);
-bool plx_conn_wants_tx(const struct plx_conn *c);       // something may be sent at once
+bool plx_conn_wants_tx(const struct plx_conn *c); // something may be sent at once
 // Deep invariants; tests, simulation and fuzzers only.
 void plx_conn_verify(const struct plx_conn *c);
 

@@ -1,0 +1,268 @@
+// tx.c -- what a connection has to say, in which order, and when it must be silent (RFC 9000 sections 8.1, 12.2, 13, 14; RFC 9002 section 7).
+//
+// One datagram at a time: Initial, Handshake and 1-RTT packets side by side as far as each has something to say, the acknowledgement
+// first, then frames of the connection, then streams until the packet is full. Acknowledgements leave when they are due and ride along
+// with whatever leaves anyway. What holds ack-eliciting packets back (window, pacing, an address that is not validated) is remembered in
+// c->hold, so that plx_conn_wants_tx() and the deadline need not work it out again.
+//
+// During bulk all datagrams of a train have one length (the driver may send them as one): a packet that streams left a little
+// short of full is padded while more is waiting.
+
+#include "quic/conn/conn_impl.h"
+
+enum { CONN_ROOM_MIN = 64 }; // of a datagram on a path that is not validated: an ACK, or a PATH_CHALLENGE
+
+// --- is there anything? --------------------------------------------------------------------------------------------------------
+
+bool conn_has_frames(const struct plx_conn *c)
+{
+    const uint16_t mine = CONN_WANT_PING | CONN_WANT_HANDSHAKE_DONE | CONN_WANT_NEW_TOKEN;
+    return (c->want & mine) != 0 || plx_cids_local_wants_write(&c->cids) ||
+           plx_cids_peer_wants_write(&c->peer_cids) ||
+           plx_paths_next_probe(&c->paths, c->now) == c->paths.active ||
+           (c->hs != NULL && plx_cstream_tx_wants(&c->hs->ctx[PLX_SPACE_APP]));
+}
+
+static bool space_has_frames(const struct plx_conn *c, enum plx_space_id space)
+{
+    if (space != PLX_SPACE_APP)
+        return plx_cstream_tx_wants(&c->hs->ctx[space]);
+    return conn_has_frames(c) || plx_streams_wants_write(&c->streams);
+}
+
+static bool any_frames(const struct plx_conn *c)
+{
+    for (int i = 0; i < PLX_SPACE_COUNT; i++)
+        if (conn_keys_can_seal(c, (enum plx_space_id)i) && space_has_frames(c, (enum plx_space_id)i))
+            return true;
+    return false;
+}
+
+static bool any_ack_due(const struct plx_conn *c)
+{
+    for (int i = 0; i < PLX_SPACE_COUNT; i++) {
+        const struct plx_space *sp = conn_space((struct plx_conn *)(uintptr_t)c, (enum plx_space_id)i);
+        if (sp != NULL && conn_keys_can_seal(c, (enum plx_space_id)i) &&
+            (plx_acks_is_due(&sp->acks, c->now) || sp->probes_wanted > 0))
+            return true;
+    }
+    return false;
+}
+
+// A path other than the active one has a PATH_CHALLENGE or PATH_RESPONSE to send.
+static uint8_t side_path(const struct plx_conn *c)
+{
+    uint8_t idx = plx_paths_next_probe(&c->paths, c->now);
+    if (idx == c->paths.active || idx == PLX_PATH_NONE || !conn_keys_can_seal(c, PLX_SPACE_APP))
+        return PLX_PATH_NONE;
+    return plx_path_allowance(&c->paths.v[idx]) >= CONN_ROOM_MIN ? idx : PLX_PATH_NONE;
+}
+
+bool plx_conn_wants_tx(const struct plx_conn *c)
+{
+    if (conn_is_winding_down(c))
+        return c->state == PLX_CONN_CLOSING && (c->want & CONN_WANT_CLOSE) != 0;
+    // Streams that were resumed are looked at by plx_conn_tx(), whatever may be sent.
+    if (side_path(c) != PLX_PATH_NONE || !plx_list_is_empty(&c->streams.resumed))
+        return true;
+    if (c->hold == CONN_HOLD_ADDRESS)
+        return false;
+    if (any_ack_due(c))
+        return true;
+    return c->hold == CONN_HOLD_NONE && any_frames(c);
+}
+
+// --- frames ----------------------------------------------------------------------------------------------------------------------
+
+static void push_simple(struct conn_build *b, enum plx_ref_kind kind)
+{
+    b->refs.v[b->refs.count++] = (struct plx_ref){.kind = (uint8_t)kind};
+}
+
+static void write_path(struct plx_conn *c, struct conn_dgram *dg, struct conn_build *b, plx_time now)
+{
+    uint8_t random[PLX_PATH_DATA_LEN];
+    c->env->random(c->env->random_arg, random, sizeof random);
+    if (!plx_path_write(dg->path, &b->w, &b->refs, random, now))
+        return;
+    b->is_eliciting = true; // also a PATH_RESPONSE, which leaves no reference
+    //= rfc9000 8.2.1 "An endpoint MUST expand datagrams that contain a PATH_CHALLENGE frame to at least the smallest allowed maximum datagram size"
+    dg->is_1200 = true;
+}
+
+static void write_app(struct plx_conn *c, struct conn_dgram *dg, struct conn_build *b, plx_time now)
+{
+    if (plx_paths_next_probe(&c->paths, now) == c->paths.active)
+        write_path(c, dg, b, now);
+    if ((c->want & CONN_WANT_HANDSHAKE_DONE) && plx_frame_handshake_done_write(&b->w)) {
+        push_simple(b, PLX_REF_HANDSHAKE_DONE);
+        c->want &= (uint16_t)~CONN_WANT_HANDSHAKE_DONE;
+    }
+    if (c->hs != NULL)
+        plx_cstream_tx_write(&c->hs->ctx[PLX_SPACE_APP], &b->w, &b->refs);
+    if (c->want & CONN_WANT_NEW_TOKEN)
+        conn_new_token_write(c, &b->w, &b->refs, now);
+    plx_cids_local_write(&c->cids, &b->w, &b->refs, c->env->reset_key);
+    plx_cids_peer_write(&c->peer_cids, &b->w, &b->refs);
+    if ((c->want & CONN_WANT_PING) && plx_refs_has_room(&b->refs) && plx_frame_ping_write(&b->w)) {
+        push_simple(b, PLX_REF_PING);
+        c->want &= (uint16_t)~CONN_WANT_PING;
+    }
+    plx_streams_write(&c->streams, &b->w, &b->refs, now, c->recovery.rtt.smoothed);
+}
+
+// One packet of a space, if there is anything to say in it.
+static void write_space(struct plx_conn *c, struct conn_dgram *dg, enum plx_space_id space, bool may_elicit,
+                        plx_time now)
+{
+    struct plx_space *sp = conn_space(c, space);
+    if (sp == NULL || !conn_keys_can_seal(c, space))
+        return;
+    bool is_probe = sp->probes_wanted > 0;
+    bool elicits = is_probe || (may_elicit && space_has_frames(c, space));
+    bool rides_along = dg->count > 0 && plx_acks_has_news(&sp->acks);
+    if (!elicits && !rides_along && !plx_acks_is_due(&sp->acks, now))
+        return;
+    struct conn_build *b = conn_packet_begin(c, dg, space);
+    if (b == NULL)
+        return;
+    if (plx_acks_has_news(&sp->acks) || plx_acks_is_due(&sp->acks, now))
+        plx_acks_write(&sp->acks, &b->w, &b->refs, CONN_ACK_DELAY_EXPONENT, now);
+    uint8_t quiet = b->refs.count; // references so far are of frames that elicit nothing
+    if (elicits && space == PLX_SPACE_APP)
+        write_app(c, dg, b, now);
+    else if (elicits)
+        plx_cstream_tx_write(&c->hs->ctx[space], &b->w, &b->refs);
+    //= rfc9002 6.2.4 "the sender SHOULD send a PING or other ack-eliciting frame"
+    if (is_probe && !b->is_eliciting && b->refs.count == quiet && plx_frame_ping_write(&b->w))
+        push_simple(b, PLX_REF_PING);
+    b->is_eliciting |= b->refs.count > quiet;
+    if (b->w.p == b->payload) {
+        conn_packet_cancel(dg);
+        return;
+    }
+    conn_packet_close(dg);
+    //= rfc9000 14.1 "A client MUST expand the payload of all UDP datagrams carrying Initial packets to at least the smallest allowed maximum datagram size"
+    if (space == PLX_SPACE_INITIAL && (!c->is_server || b->is_eliciting))
+        dg->is_1200 = true;
+}
+
+// --- datagrams -------------------------------------------------------------------------------------------------------------------
+
+static void dgram_init(struct conn_dgram *dg, struct plx_tx *tx, struct plx_path *path)
+{
+    dg->pkt = tx->spare[tx->spare_count - 1];
+    dg->path = path;
+    dg->room = path->mtu < dg->pkt->cap ? path->mtu : dg->pkt->cap;
+    dg->len = 0;
+    dg->count = 0;
+    dg->is_1200 = false;
+}
+
+// Section 8.1: three times what came, until the address is validated. While Initial packets are sent only whole datagrams count.
+static bool allow(struct plx_conn *c, struct conn_dgram *dg)
+{
+    uint64_t allowance = plx_path_allowance(dg->path);
+    bool is_whole = c->hs != NULL && !c->hs->level[PLX_SPACE_INITIAL].is_discarded;
+    if (allowance < (is_whole ? PLX_DGRAM_MIN : CONN_ROOM_MIN)) {
+        c->hold = CONN_HOLD_ADDRESS;
+        return false;
+    }
+    if (allowance < dg->room)
+        dg->room = (uint16_t)allowance;
+    return true;
+}
+
+static bool may_elicit(struct plx_conn *c, plx_time now)
+{
+    plx_time wait = PLX_NEVER;
+    if (plx_recovery_can_send(&c->recovery, now, &wait) > 0)
+        return true;
+    c->hold = plx_time_is_never(wait) ? CONN_HOLD_WINDOW : CONN_HOLD_PACE;
+    c->pace_at = wait;
+    return false;
+}
+
+// False: nothing more can be said now.
+static bool tx_dgram(struct plx_conn *c, struct plx_tx *tx, plx_time now)
+{
+    struct conn_dgram dg;
+    dgram_init(&dg, tx, plx_paths_active(&c->paths));
+    if (!allow(c, &dg))
+        return false;
+    bool elicits = any_frames(c) && may_elicit(c, now);
+    for (int space = PLX_SPACE_INITIAL; space < PLX_SPACE_COUNT; space++)
+        write_space(c, &dg, (enum plx_space_id)space, elicits, now);
+    if (dg.count == 0)
+        return false;
+    const struct conn_build *last = &dg.b[dg.count - 1];
+    bool is_train = last->space == PLX_SPACE_APP && last->is_eliciting &&
+                    plx_wr_left(&last->w) <= CONN_PAD_MAX && plx_streams_wants_write(&c->streams);
+    return conn_dgram_finish(c, &dg, tx, is_train, now);
+}
+
+// A datagram that only probes a path which is not the active one.
+static bool tx_side(struct plx_conn *c, struct plx_tx *tx, uint8_t idx, plx_time now)
+{
+    struct conn_dgram dg;
+    dgram_init(&dg, tx, &c->paths.v[idx]);
+    uint64_t allowance = plx_path_allowance(dg.path);
+    dg.room = dg.room > PLX_DGRAM_MIN ? PLX_DGRAM_MIN : dg.room;
+    dg.room = allowance < dg.room ? (uint16_t)allowance : dg.room;
+    struct conn_build *b = conn_packet_begin(c, &dg, PLX_SPACE_APP);
+    if (b == NULL)
+        return false;
+    write_path(c, &dg, b, now);
+    if (b->w.p == b->payload) {
+        conn_packet_cancel(&dg);
+        return false;
+    }
+    conn_packet_close(&dg);
+    return conn_dgram_finish(c, &dg, tx, false, now);
+}
+
+static bool has_room(const struct plx_tx *tx)
+{
+    return tx->spare_count > 0 && tx->out_count < tx->out_max &&
+           tx->job_count + PLX_SPACE_COUNT <= tx->job_max;
+}
+
+static bool tx_some(struct plx_conn *c, struct plx_tx *tx, uint16_t dgrams_max, plx_time now)
+{
+    plx_streams_run_resumed(&c->streams, now);
+    c->hold = CONN_HOLD_NONE;
+    uint16_t count = 0;
+    for (uint8_t idx; (idx = side_path(c)) != PLX_PATH_NONE; count++) {
+        if (count == dgrams_max || !has_room(tx))
+            return true;
+        if (!tx_side(c, tx, idx, now))
+            break;
+    }
+    while (!conn_is_winding_down(c) && plx_conn_wants_tx(c)) {
+        if (count == dgrams_max || !has_room(tx))
+            return true;
+        if (!tx_dgram(c, tx, now))
+            break;
+        count++;
+    }
+    // Section 7.8 of RFC 9002: who has nothing to send does not use the window, and must not make it grow.
+    plx_recovery_set_app_limited(&c->recovery,
+                                 c->hold == CONN_HOLD_NONE && plx_streams_is_app_limited(&c->streams));
+    return false;
+}
+
+bool plx_conn_tx(struct plx_conn *c, struct plx_tx *tx, uint16_t dgrams_max, plx_time now)
+{
+    bool has_more = false;
+    conn_enter(c, now);
+    if (!conn_is_winding_down(c))
+        has_more = tx_some(c, tx, dgrams_max, now);
+    if (c->state == PLX_CONN_CLOSING && (c->want & CONN_WANT_CLOSE)) {
+        if (dgrams_max > 0 && has_room(tx))
+            conn_tx_close(c, tx, now);
+        else
+            has_more = true;
+    }
+    conn_leave(c);
+    return has_more;
+}

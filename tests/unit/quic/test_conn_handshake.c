@@ -1,0 +1,454 @@
+// test_conn_handshake.c -- two ends find each other: plainly, after a Retry, over loss, reordering and duplication, resumed, and not at all.
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "pair.h"
+
+static struct pair p;
+
+#define ASSERT_ROW(i, x)                                           \
+    do {                                                           \
+        if (!(x))                                                  \
+            fail_msg("row %llu: %s", (unsigned long long)(i), #x); \
+    } while (0)
+
+static void assert_open(void)
+{
+    assert_true(pair_is_confirmed(&p));
+    for (int side = 0; side < 2; side++) {
+        assert_int_equal(p.e[side].opened, 1);
+        assert_int_equal(p.e[side].dead, 0);
+        assert_int_equal(p.e[side].steps[PLX_RX_DROP_AUTH], 0);
+        assert_int_equal(p.e[side].steps[PLX_RX_DROP_INVALID], 0);
+    }
+}
+
+static void test_plain(void **state)
+{
+    (void)state;
+    pair_init(&p, 1);
+    pair_establish(&p);
+    assert_open();
+    struct plx_conn_info info;
+    for (int side = 0; side < 2; side++) {
+        plx_conn_info(p.e[side].conn, &info);
+        assert_string_equal(info.alpn, "h3");
+        assert_string_equal(info.cipher, "TLS_AES_128_GCM_SHA256");
+        assert_true(info.is_confirmed);
+        assert_false(info.was_resumed);
+        assert_true(info.rtt_min.ns >= PLX_MS(20).ns);
+        assert_true(info.handshake.ns >= PLX_MS(20).ns);
+        assert_int_equal(info.mtu, 1452);
+        assert_int_equal(info.packets_lost, 0);
+    }
+    assert_int_equal(p.e[CLIENT].sessions, 1);
+    assert_int_equal(p.e[CLIENT].tokens, 1);
+    pair_run(&p, PLX_MS(500));
+    // TLS and all that belongs to it is gone on both sides, and the peer knows further connection IDs.
+    for (int side = 0; side < 2; side++) {
+        assert_null(p.e[side].conn->hs);
+        assert_int_equal(plx_pool_in_use(&p.e[side].handshakes), 0);
+        assert_int_equal(p.e[side].cid_count, 4);
+        assert_true(plx_cids_peer_has_unused(&p.e[side].conn->peer_cids));
+    }
+    pair_fini(&p);
+}
+
+static void test_retry(void **state)
+{
+    (void)state;
+    pair_init(&p, 2);
+    p.with_retry = true;
+    pair_establish(&p);
+    assert_open();
+    pair_fini(&p);
+}
+
+// A token of an earlier connection proves the address: no Retry, and no amplification limit.
+static void test_new_token_and_resumption(void **state)
+{
+    (void)state;
+    static struct pair q;
+    pair_init(&p, 3);
+    pair_establish(&p);
+    pair_init(&q, 4);
+    q.with_retry = true;
+    q.now = p.now;
+    assert_true(pair_connect_with(&q, p.e[CLIENT].session, p.e[CLIENT].session_len, p.e[CLIENT].token,
+                                  p.e[CLIENT].token_len));
+    pair_run(&q, PLX_MS(300));
+    assert_true(pair_is_confirmed(&q));
+    struct plx_conn_info info;
+    plx_conn_info(q.e[SERVER].conn, &info);
+    assert_true(info.was_resumed);
+    plx_conn_info(q.e[CLIENT].conn, &info);
+    assert_true(info.was_resumed);
+    assert_int_equal(q.e[SERVER].env.stats.resumed, 1);
+    assert_null(q.e[SERVER].conn->hs != NULL ? (q.e[SERVER].conn->hs->was_retried ? "retried" : NULL) : NULL);
+    pair_fini(&p);
+    pair_fini(&q);
+}
+
+// A session that makes no sense is a full handshake, not a failure.
+static void test_bad_session(void **state)
+{
+    (void)state;
+    static const uint8_t blobs[][8] = {
+        {0}, {1, 0, 200, 1, 1}, {1, 0, 0, 0, 0, 0, 0, 9}, {2, 0, 0, 0, 0, 0, 0}};
+    for (size_t i = 0; i < sizeof blobs / sizeof *blobs; i++) {
+        pair_init(&p, 5 + i);
+        assert_true(pair_connect_with(&p, blobs[i], sizeof blobs[i], NULL, 0));
+        pair_run(&p, PLX_MS(300));
+        assert_true(pair_is_confirmed(&p));
+        pair_fini(&p);
+    }
+}
+
+// --- loss ------------------------------------------------------------------------------------------------------------------
+
+static bool drop_nth(struct pair *pair, struct pair_dgram *d)
+{
+    return d->order != pair->filter_arg;
+}
+
+static void test_any_single_loss(void **state)
+{
+    (void)state;
+    for (uint64_t lost = 1; lost <= 20; lost++) {
+        pair_init(&p, 100 + lost);
+        p.filter = drop_nth;
+        p.filter_arg = lost;
+        ASSERT_ROW(lost, pair_connect(&p));
+        pair_run(&p, PLX_MS(2500));
+        ASSERT_ROW(lost, pair_is_confirmed(&p));
+        ASSERT_ROW(lost, pair_request(&p, 5000) != NULL);
+        pair_run(&p, PLX_MS(2500));
+        ASSERT_ROW(lost, p.e[CLIENT].fins == 1 && p.e[CLIENT].rx_total == 5000);
+        pair_fini(&p);
+    }
+}
+
+static bool drop_mask(struct pair *pair, struct pair_dgram *d)
+{
+    return d->order > 64 || !(pair->filter_arg >> (d->order - 1) & 1);
+}
+
+static void test_any_two_losses(void **state)
+{
+    (void)state;
+    for (unsigned a = 0; a < 10; a++)
+        for (unsigned b = a + 1; b < 12; b++) {
+            uint64_t mask = UINT64_C(1) << a | UINT64_C(1) << b;
+            pair_init(&p, 200 + mask);
+            p.filter = drop_mask;
+            p.filter_arg = mask;
+            ASSERT_ROW(mask, pair_connect(&p));
+            pair_run(&p, PLX_SEC(6));
+            ASSERT_ROW(mask, pair_is_confirmed(&p));
+            pair_fini(&p);
+        }
+}
+
+static bool chaos(struct pair *pair, struct pair_dgram *d)
+{
+    struct plx_prng *r = &pair->e[SERVER].prng;
+    if (plx_prng_chance(r, 1, 10))
+        return false;
+    d->at = plx_time_after(d->at, PLX_US(plx_prng_below(r, 30000)));
+    if (plx_prng_chance(r, 1, 8)) { // a copy, later
+        struct pair_dgram *copy = pair_wire_put(pair, d->to, d->data, d->len);
+        copy->at = plx_time_after(d->at, PLX_US(plx_prng_below(r, 60000)));
+        copy->from_addr = d->from_addr;
+        copy->to_addr = d->to_addr;
+    }
+    return true;
+}
+
+static void test_chaos(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < 60; seed++) {
+        pair_init(&p, 1000 + seed);
+        p.filter = chaos;
+        p.with_retry = seed % 3 == 0;
+        p.e[CLIENT].cfg.handshake_timeout = p.e[SERVER].cfg.handshake_timeout = PLX_SEC(60);
+        ASSERT_ROW(seed, pair_connect(&p));
+        pair_run(&p, PLX_SEC(15));
+        ASSERT_ROW(seed, pair_is_confirmed(&p));
+        ASSERT_ROW(seed, pair_request(&p, 20000) != NULL);
+        pair_run(&p, PLX_SEC(10));
+        ASSERT_ROW(seed,
+                   p.e[CLIENT].fins == 1 && p.e[CLIENT].rx_total == 20000 && !p.e[CLIENT].is_pattern_broken);
+        pair_fini(&p);
+    }
+}
+
+// The server's second datagram overtakes its first: Handshake packets wait for their keys.
+static bool first_is_late(struct pair *pair, struct pair_dgram *d)
+{
+    if (d->to == CLIENT && d->order == pair->filter_arg)
+        d->at = plx_time_after(d->at, PLX_MS(5));
+    return true;
+}
+
+static void test_early_packets_are_kept(void **state)
+{
+    (void)state;
+    pair_init(&p, 7);
+    p.filter = first_is_late;
+    p.filter_arg = 2; // the client's Initials are one or two datagrams; the server's first is the 2nd or 3rd
+    assert_true(pair_connect(&p));
+    pair_step(&p);
+    p.filter_arg = p.dgrams_sent + 1;
+    pair_run(&p, PLX_MS(200));
+    assert_open();
+    assert_int_equal(p.e[CLIENT].steps[PLX_RX_DROP_KEYS], 0);
+    assert_int_equal(p.e[CLIENT].conn->recovery.ptos, 0);
+    pair_fini(&p);
+}
+
+// --- not at all --------------------------------------------------------------------------------------------------------------
+
+static bool drop_all(struct pair *pair, struct pair_dgram *d)
+{
+    (void)pair, (void)d;
+    return false;
+}
+
+static void test_nobody_there(void **state)
+{
+    (void)state;
+    pair_init(&p, 8);
+    p.filter = drop_all;
+    assert_true(pair_connect(&p));
+    pair_run(&p, PLX_SEC(9));
+    assert_int_equal(p.e[CLIENT].dead, 0);
+    assert_true(p.e[CLIENT].dgrams_tx >= 4); // probes go on
+    pair_run(&p, PLX_SEC(2));
+    assert_int_equal(p.e[CLIENT].dead, 1);
+    assert_int_equal(p.e[CLIENT].close.how, PLX_CLOSE_HANDSHAKE_TIMEOUT);
+    assert_int_equal(p.e[CLIENT].env.stats.handshakes_failed, 1);
+    pair_fini(&p);
+}
+
+static void vneg_to_client(const uint32_t *versions, size_t count, bool is_right_cid)
+{
+    uint8_t out[128];
+    struct plx_conn *c = p.e[CLIENT].conn;
+    struct plx_cid dcid = c->cids.v[0].cid, scid = c->hs->first_dcid;
+    if (!is_right_cid)
+        scid.bytes[0] ^= 1;
+    struct plx_wr w = plx_wr_init(out, sizeof out);
+    assert_true(plx_pkt_write_vneg(&w, &dcid, &scid, versions, count, 3));
+    pair_wire_put(&p, CLIENT, out, (uint16_t)(w.p - out));
+}
+
+static void test_version_negotiation(void **state)
+{
+    (void)state;
+    static const uint32_t others[] = {0x6b3343cf, 0xff00001d}, with_ours[] = {0x6b3343cf, PLX_QUIC_V1};
+    static const struct {
+        const uint32_t *v;
+        bool is_right_cid;
+        unsigned dead;
+    } row[] = {
+        {others, true, 1},
+        {others, false, 0},
+        {with_ours, true, 0},
+    };
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        pair_init(&p, 9);
+        p.filter = drop_all;
+        assert_true(pair_connect(&p));
+        pair_step(&p);
+        vneg_to_client(row[i].v, 2, row[i].is_right_cid);
+        pair_run(&p, PLX_MS(50));
+        ASSERT_ROW(i, p.e[CLIENT].dead == row[i].dead);
+        ASSERT_ROW(i, row[i].dead == 0 || p.e[CLIENT].close.how == PLX_CLOSE_VERSION);
+        pair_fini(&p);
+    }
+    // Once the server has spoken nobody is believed any more.
+    pair_init(&p, 10);
+    assert_true(pair_connect(&p));
+    struct plx_cid first = p.e[CLIENT].conn->hs->first_dcid;
+    pair_run(&p, PLX_MS(25));
+    assert_true(p.e[CLIENT].conn->hs->is_processed);
+    p.e[CLIENT].conn->hs->first_dcid = first;
+    vneg_to_client(others, 2, true);
+    pair_run(&p, PLX_MS(300));
+    assert_open();
+    pair_fini(&p);
+}
+
+// --- Retry: what a client does not believe -------------------------------------------------------------------------------------
+
+static void retry_to_client(int what)
+{
+    static const uint8_t token[] = "token";
+    uint8_t out[256];
+    struct plx_conn *c = p.e[CLIENT].conn;
+    struct plx_cid odcid = c->hs->first_dcid, scid = {.len = 8, .bytes = {1, 2, 3}};
+    if (what == 1)
+        scid = odcid; // section 17.2.5.1
+    if (what == 3)
+        odcid.bytes[0] ^= 1;
+    struct plx_wr w = plx_wr_init(out, sizeof out);
+    assert_true(plx_pkt_write_retry(&w, PLX_QUIC_V1, &c->cids.v[0].cid, &scid, token, what == 2 ? 0 : 5, 0));
+    size_t len = (size_t)(w.p - out);
+    plx_retry_tag(pair_aead, PLX_QUIC_V1, odcid.bytes, odcid.len, out, len, out + len);
+    if (what == 4)
+        out[len + 3] ^= 1;
+    pair_wire_put(&p, CLIENT, out, (uint16_t)(len + 16));
+}
+
+static void test_retry_refused(void **state)
+{
+    (void)state;
+    for (int what = 0; what <= 5; what++) {
+        pair_init(&p, 20);
+        p.filter = drop_all;
+        assert_true(pair_connect(&p));
+        pair_step(&p);
+        retry_to_client(what);
+        pair_run(&p, PLX_MS(15));
+        ASSERT_ROW(what, p.e[CLIENT].conn->hs->was_retried == (what == 0 || what == 5));
+        if (what == 5) { // only one
+            uint64_t tx = p.e[CLIENT].dgrams_tx;
+            unsigned drops = p.e[CLIENT].steps[PLX_RX_DROP_STATE];
+            retry_to_client(0);
+            pair_run(&p, PLX_MS(15));
+            ASSERT_ROW(what, p.e[CLIENT].dgrams_tx == tx);
+            ASSERT_ROW(what, p.e[CLIENT].steps[PLX_RX_DROP_STATE] == drops + 1);
+        }
+        pair_fini(&p);
+    }
+}
+
+// A Retry that did not come from the server: its transport parameters do not mention it.
+static void test_retry_unmentioned(void **state)
+{
+    (void)state;
+    pair_init(&p, 21);
+    p.filter = drop_all;
+    assert_true(pair_connect(&p));
+    pair_step(&p);
+    p.filter = NULL;
+    retry_to_client(0);
+    pair_run(&p, PLX_MS(15));
+    assert_true(p.e[CLIENT].conn->hs->was_retried);
+    pair_run(&p, PLX_SEC(2));
+    assert_int_equal(p.e[CLIENT].dead, 1);
+    assert_int_equal(p.e[CLIENT].close.code, PLX_QUIC_TRANSPORT_PARAMETER_ERROR);
+    pair_fini(&p);
+}
+
+// --- limits --------------------------------------------------------------------------------------------------------------------
+
+static bool client_only_once(struct pair *pair, struct pair_dgram *d)
+{
+    return d->to == CLIENT ? false : d->order <= pair->filter_arg;
+}
+
+// RFC 9000 section 8.1: never more than three times what came, however long it takes.
+static void test_amplification(void **state)
+{
+    (void)state;
+    for (uint64_t heard = 1; heard <= 2; heard++) {
+        pair_init(&p, 30);
+        p.filter = client_only_once;
+        p.filter_arg = heard;
+        assert_true(pair_connect(&p));
+        pair_run(&p, PLX_SEC(8));
+        struct pair_end *e = &p.e[SERVER];
+        ASSERT_ROW(heard, e->dgrams_rx == heard);
+        ASSERT_ROW(heard, e->bytes_tx <= 3 * e->bytes_rx);
+        ASSERT_ROW(heard, e->bytes_tx >= 1200);
+        pair_fini(&p);
+    }
+}
+
+static bool client_initials_are_large(struct pair *pair, struct pair_dgram *d)
+{
+    (void)pair;
+    struct plx_pkt_hdr hdr;
+    if (plx_pkt_parse(d->data, d->len, PLX_CID_LEN, &hdr) == PLX_PKT_PARSED && hdr.type == PLX_PKT_INITIAL &&
+        d->to == SERVER)
+        assert_true(d->len >= PLX_DGRAM_MIN);
+    return true;
+}
+
+static void test_initials_are_padded(void **state)
+{
+    (void)state;
+    pair_init(&p, 31);
+    p.filter = client_initials_are_large;
+    pair_establish(&p);
+    assert_open();
+    pair_fini(&p);
+}
+
+// Noise that looks like an Initial makes no connection that stays.
+static void test_noise(void **state)
+{
+    (void)state;
+    pair_init(&p, 32);
+    uint8_t noise[1200];
+    app_random(&p.e[CLIENT], noise, sizeof noise);
+    static const uint8_t head[] = {0xc0, 0, 0, 0, 1, 8, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0x44, 0x9e};
+    memcpy(noise, head, sizeof head);
+    pair_wire_put(&p, SERVER, noise, sizeof noise);
+    pair_run(&p, PLX_MS(20));
+    assert_int_equal(p.e[SERVER].steps[PLX_RX_DROP_AUTH], 1);
+    assert_int_equal(p.e[SERVER].dead, 1);
+    assert_null(p.e[SERVER].conn);
+    assert_int_equal(p.e[SERVER].dgrams_tx, 0);
+    pair_fini(&p);
+}
+
+// Empty pools are refusals, not failures.
+static void test_empty_pools(void **state)
+{
+    (void)state;
+    pair_init(&p, 33);
+    void *a = plx_pool_take(&p.e[CLIENT].handshakes), *b = plx_pool_take(&p.e[CLIENT].handshakes);
+    assert_false(pair_connect(&p));
+    plx_pool_give(&p.e[CLIENT].handshakes, a);
+    plx_pool_give(&p.e[CLIENT].handshakes, b);
+    a = plx_pool_take(&p.e[SERVER].keys), b = plx_pool_take(&p.e[SERVER].keys);
+    assert_true(pair_connect(&p));
+    pair_run(&p, PLX_MS(200));
+    assert_int_equal(p.e[CLIENT].close.is_peer || p.e[CLIENT].conn != NULL, 1);
+    pair_run(&p, PLX_SEC(5));
+    assert_int_equal(p.e[CLIENT].close.code, PLX_QUIC_INTERNAL_ERROR);
+    assert_true(p.e[CLIENT].close.is_peer);
+    plx_pool_give(&p.e[SERVER].keys, a);
+    plx_pool_give(&p.e[SERVER].keys, b);
+    pair_fini(&p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_plain),
+        cmocka_unit_test(test_retry),
+        cmocka_unit_test(test_new_token_and_resumption),
+        cmocka_unit_test(test_bad_session),
+        cmocka_unit_test(test_any_single_loss),
+        cmocka_unit_test(test_any_two_losses),
+        cmocka_unit_test(test_chaos),
+        cmocka_unit_test(test_early_packets_are_kept),
+        cmocka_unit_test(test_nobody_there),
+        cmocka_unit_test(test_version_negotiation),
+        cmocka_unit_test(test_retry_refused),
+        cmocka_unit_test(test_retry_unmentioned),
+        cmocka_unit_test(test_amplification),
+        cmocka_unit_test(test_initials_are_padded),
+        cmocka_unit_test(test_noise),
+        cmocka_unit_test(test_empty_pools),
+    };
+    return cmocka_run_group_tests(tests, pair_group_setup, pair_group_teardown);
+}

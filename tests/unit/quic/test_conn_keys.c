@@ -1,0 +1,185 @@
+// test_conn_keys.c -- key updates from both ends, late packets of the old phase, counts that force one, and limits that end everything.
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "pair.h"
+
+static struct pair p;
+
+static void request(uint64_t len)
+{
+    uint64_t fins = p.e[CLIENT].fins;
+    assert_non_null(pair_request(&p, len));
+    pair_run(&p, PLX_MS(800));
+    assert_int_equal(p.e[CLIENT].fins, fins + 1);
+    assert_false(p.e[CLIENT].is_pattern_broken);
+}
+
+static void assert_phase(uint8_t phase)
+{
+    for (int side = 0; side < 2; side++) {
+        assert_int_equal(p.e[side].conn->tx_phase, phase);
+        assert_int_equal(p.e[side].conn->rx_phase, phase);
+        assert_int_equal(p.e[side].steps[PLX_RX_DROP_AUTH], 0);
+    }
+}
+
+static void test_both_initiate(void **state)
+{
+    (void)state;
+    for (int side = 0; side < 2; side++) {
+        pair_init(&p, (uint64_t)side);
+        pair_establish(&p);
+        request(1000);
+        assert_phase(0);
+        for (unsigned update = 1; update <= 5; update++) {
+            assert_int_equal(plx_conn_update_keys(p.e[side].conn), PLX_OK);
+            assert_int_equal(plx_conn_update_keys(p.e[side].conn), PLX_ERR_AGAIN); // one at a time
+            request(20000);
+            assert_phase(update & 1);
+            assert_int_equal(p.e[CLIENT].env.stats.key_updates, update);
+            assert_int_equal(p.e[SERVER].env.stats.key_updates, update);
+            pair_run(&p, PLX_MS(800)); // three PTOs: the old keys go
+        }
+        pair_fini(&p);
+    }
+}
+
+static void test_both_at_once(void **state)
+{
+    (void)state;
+    pair_init(&p, 2);
+    pair_establish(&p);
+    request(1000);
+    assert_int_equal(plx_conn_update_keys(p.e[CLIENT].conn), PLX_OK);
+    assert_int_equal(plx_conn_update_keys(p.e[SERVER].conn), PLX_OK);
+    request(50000);
+    assert_phase(1);
+    pair_fini(&p);
+}
+
+static void test_not_before_confirmed(void **state)
+{
+    (void)state;
+    pair_init(&p, 3);
+    assert_true(pair_connect(&p));
+    assert_int_equal(plx_conn_update_keys(p.e[CLIENT].conn), PLX_ERR_AGAIN);
+    pair_run(&p, PLX_MS(300));
+    plx_conn_close(p.e[CLIENT].conn, 0, NULL);
+    assert_int_equal(plx_conn_update_keys(p.e[CLIENT].conn), PLX_ERR_CLOSED);
+    pair_run(&p, PLX_MS(300));
+    pair_fini(&p);
+}
+
+// After so many packets, without anybody asking.
+static void test_by_count(void **state)
+{
+    (void)state;
+    pair_init(&p, 4);
+    p.e[SERVER].cfg.key_update_packets = 100;
+    pair_establish(&p);
+    for (int i = 0; i < 10; i++)
+        request(PAIR_PATTERN / 4);
+    assert_true(p.e[SERVER].env.stats.key_updates >= 5);
+    assert_int_equal(p.e[SERVER].env.stats.key_updates, p.e[CLIENT].env.stats.key_updates);
+    assert_int_equal(p.e[CLIENT].steps[PLX_RX_DROP_AUTH], 0);
+    pair_fini(&p);
+}
+
+// Packets of the old phase that arrive after the first of the new one are still opened.
+static bool delay_some(struct pair *pair, struct pair_dgram *d)
+{
+    if (plx_prng_chance(&pair->e[SERVER].prng, 1, 3))
+        d->at = plx_time_after(d->at, PLX_US(plx_prng_below(&pair->e[SERVER].prng, 20000)));
+    return !plx_prng_chance(&pair->e[SERVER].prng, 1, 30);
+}
+
+static void test_reordering(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < 10; seed++) {
+        pair_init(&p, 50 + seed);
+        p.e[SERVER].cfg.key_update_packets = 60;
+        p.e[CLIENT].cfg.key_update_packets = 45;
+        pair_establish(&p);
+        p.filter = delay_some;
+        for (int i = 0; i < 8; i++)
+            assert_non_null(pair_request(&p, 60000));
+        pair_run(&p, PLX_SEC(20));
+        assert_int_equal(p.e[CLIENT].fins, 8);
+        assert_int_equal(p.e[CLIENT].rx_total, 480000);
+        assert_true(p.e[SERVER].env.stats.key_updates >= 2);
+        assert_int_equal(p.e[CLIENT].steps[PLX_RX_DROP_AUTH] + p.e[SERVER].steps[PLX_RX_DROP_AUTH], 0);
+        pair_fini(&p);
+    }
+}
+
+// --- limits ----------------------------------------------------------------------------------------------------------------------
+
+static void test_integrity_limit(void **state)
+{
+    (void)state;
+    pair_init(&p, 5);
+    pair_establish(&p);
+    struct plx_conn *c = p.e[SERVER].conn;
+    c->rx_failed = plx_aead_open_limit(c->keys->rx[0].alg) - 1;
+    for (int i = 0; i < 2; i++) {
+        uint8_t noise[60] = {0x40};
+        memcpy(noise + 1, c->cids.v[0].cid.bytes, 8);
+        noise[30] = (uint8_t)i;
+        assert_int_equal(plx_conn_state(c), PLX_CONN_CONFIRMED);
+        pair_wire_put(&p, SERVER, noise, sizeof noise);
+        pair_run(&p, PLX_MS(11));
+    }
+    assert_int_equal(plx_conn_state(c), PLX_CONN_CLOSING);
+    assert_int_equal(c->close.code, PLX_QUIC_AEAD_LIMIT_REACHED);
+    pair_run(&p, PLX_SEC(1));
+    assert_int_equal(p.e[CLIENT].close.code, PLX_QUIC_AEAD_LIMIT_REACHED);
+    pair_fini(&p);
+}
+
+static bool drop_to_server(struct pair *pair, struct pair_dgram *d)
+{
+    (void)pair;
+    return d->to == CLIENT;
+}
+
+// Nothing is acknowledged, so no update is possible: before the limit there is an end.
+static void test_confidentiality_limit(void **state)
+{
+    (void)state;
+    pair_init(&p, 6);
+    pair_establish(&p);
+    request(1000);
+    struct plx_conn *c = p.e[SERVER].conn;
+    p.filter = drop_to_server;
+    c->tx_phase_first = c->space.next_pn; // as if it had just been updated
+    c->tx_sealed = plx_aead_seal_limit(c->keys->tx.alg) - CONN_SEAL_RESERVE - 3;
+    struct plx_stream *s;
+    assert_int_equal(plx_stream_open(c, true, &s), PLX_OK);
+    struct plx_buf buf = {pair_pattern, 50000, NULL};
+    assert_int_equal(plx_stream_send(s, buf, true), PLX_OK);
+    pair_run(&p, PLX_SEC(1));
+    assert_true(p.e[SERVER].dead == 1 || plx_conn_state(c) >= PLX_CONN_CLOSING);
+    pair_run(&p, PLX_SEC(3));
+    assert_int_equal(p.e[SERVER].close.code, PLX_QUIC_AEAD_LIMIT_REACHED);
+    pair_fini(&p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_both_initiate),
+        cmocka_unit_test(test_both_at_once),
+        cmocka_unit_test(test_not_before_confirmed),
+        cmocka_unit_test(test_by_count),
+        cmocka_unit_test(test_reordering),
+        cmocka_unit_test(test_integrity_limit),
+        cmocka_unit_test(test_confidentiality_limit),
+    };
+    return cmocka_run_group_tests(tests, pair_group_setup, pair_group_teardown);
+}

@@ -1,0 +1,233 @@
+// test_conn_streams.c -- stream data through whole connections: sizes, directions, loss, back-pressure, many at once, refusals, trains.
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "pair.h"
+
+static struct pair p;
+
+#define ASSERT_ROW(i, x)                                           \
+    do {                                                           \
+        if (!(x))                                                  \
+            fail_msg("row %llu: %s", (unsigned long long)(i), #x); \
+    } while (0)
+
+static void test_sizes(void **state)
+{
+    (void)state;
+    static const uint64_t row[] = {0, 1, 100, 1199, 1200, 1201, 5000, 65536, 300000, PAIR_PATTERN};
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        pair_init(&p, i);
+        pair_establish(&p);
+        ASSERT_ROW(i, pair_request(&p, row[i]) != NULL);
+        pair_run(&p, PLX_SEC(3));
+        ASSERT_ROW(i, p.e[SERVER].rx_requests == 1);
+        ASSERT_ROW(i, p.e[CLIENT].fins == 1);
+        ASSERT_ROW(i, p.e[CLIENT].rx_total == row[i]);
+        ASSERT_ROW(i, !p.e[CLIENT].is_pattern_broken);
+        ASSERT_ROW(i, p.e[CLIENT].closed_streams == 1 && p.e[SERVER].closed_streams == 1);
+        ASSERT_ROW(i, p.e[SERVER].conn->recovery.lost_packets == 0);
+        pair_fini(&p);
+    }
+}
+
+// Requests one after another and many at once, far beyond the number that may be open.
+static void test_many(void **state)
+{
+    (void)state;
+    pair_init(&p, 1);
+    p.e[SERVER].cfg.streams_bidi = 20;
+    pair_establish(&p);
+    unsigned sent = 0;
+    for (int round = 0; round < 200 && p.e[CLIENT].fins < 500; round++) {
+        while (sent < 500 && pair_request(&p, 300) != NULL)
+            sent++;
+        pair_run(&p, PLX_MS(20));
+    }
+    pair_run(&p, PLX_MS(500));
+    assert_int_equal(sent, 500);
+    assert_int_equal(p.e[CLIENT].fins, 500);
+    assert_int_equal(p.e[SERVER].closed_streams, 500);
+    assert_int_equal(p.e[CLIENT].closed_streams, 500);
+    // Answers share packets: far fewer datagrams than answers.
+    assert_true(p.e[SERVER].dgrams_tx < 300);
+    pair_fini(&p);
+}
+
+static bool lossy(struct pair *pair, struct pair_dgram *d)
+{
+    (void)d;
+    return !plx_prng_chance(&pair->e[SERVER].prng, pair->filter_arg, 100);
+}
+
+static void test_loss(void **state)
+{
+    (void)state;
+    for (uint64_t percent = 1; percent <= 21; percent += 4) {
+        pair_init(&p, percent);
+        pair_establish(&p);
+        p.filter = lossy;
+        p.filter_arg = percent;
+        for (int i = 0; i < 5; i++)
+            ASSERT_ROW(percent, pair_request(&p, 60000) != NULL);
+        pair_run(&p, PLX_SEC(25));
+        ASSERT_ROW(percent, p.e[CLIENT].fins == 5);
+        ASSERT_ROW(percent, p.e[CLIENT].rx_total == 300000);
+        ASSERT_ROW(percent, !p.e[CLIENT].is_pattern_broken);
+        ASSERT_ROW(percent, p.e[SERVER].env.stats.packets_lost > 0);
+        pair_fini(&p);
+    }
+}
+
+// A reader that takes a little at a time holds the sender back, and gets everything in the end.
+static void test_backpressure(void **state)
+{
+    (void)state;
+    pair_init(&p, 2);
+    p.e[CLIENT].take_max = 1000;
+    p.e[CLIENT].cfg.stream_window = 20000;
+    p.e[CLIENT].cfg.stream_window_max = 20000;
+    pair_establish(&p);
+    assert_non_null(pair_request(&p, 200000));
+    for (int i = 0; i < 2000 && p.e[CLIENT].fins == 0; i++)
+        pair_run(&p, PLX_MS(5));
+    assert_int_equal(p.e[CLIENT].fins, 1);
+    assert_int_equal(p.e[CLIENT].rx_total, 200000);
+    assert_false(p.e[CLIENT].is_pattern_broken);
+    pair_fini(&p);
+}
+
+static void test_uni_both_ways(void **state)
+{
+    (void)state;
+    pair_init(&p, 3);
+    pair_establish(&p);
+    for (int side = 0; side < 2; side++) {
+        struct plx_stream *s;
+        assert_int_equal(plx_stream_open(p.e[side].conn, true, &s), PLX_OK);
+        assert_ptr_equal(plx_stream_conn(s), p.e[side].conn);
+        struct plx_buf buf = {pair_pattern, 100000, NULL};
+        assert_int_equal(plx_stream_send(s, buf, true), PLX_OK);
+    }
+    pair_run(&p, PLX_SEC(2));
+    for (int side = 0; side < 2; side++) {
+        assert_int_equal(p.e[side].rx_total, 100000);
+        assert_int_equal(p.e[side].fins, 1);
+        assert_false(p.e[side].is_pattern_broken);
+    }
+    pair_fini(&p);
+}
+
+static void test_reset_and_stop(void **state)
+{
+    (void)state;
+    pair_init(&p, 4);
+    pair_establish(&p);
+    struct plx_stream *s = pair_request(&p, PAIR_PATTERN);
+    pair_run(&p, PLX_MS(30));
+    assert_true(p.e[CLIENT].rx_total > 0);
+    plx_stream_stop_sending(s, 77);
+    pair_run(&p, PLX_MS(200));
+    assert_int_equal(p.e[SERVER].stops, 1);
+    assert_true(p.e[CLIENT].rx_total < PAIR_PATTERN);
+    assert_int_equal(p.e[CLIENT].closed_streams, 1);
+    assert_int_equal(p.e[SERVER].closed_streams, 1);
+    assert_int_equal(plx_stream_open(p.e[CLIENT].conn, true, &s), PLX_OK);
+    assert_int_equal(plx_stream_send_copy(s, "abc", 3, false), PLX_OK);
+    pair_run(&p, PLX_MS(50));
+    plx_stream_reset(s, 5);
+    pair_run(&p, PLX_MS(200));
+    assert_int_equal(p.e[SERVER].resets, 1);
+    pair_fini(&p);
+}
+
+// During bulk all datagrams of a train have one length, so that the driver may send them as one.
+static unsigned lengths_seen[PAIR_DGRAM_LEN];
+static bool note_length(struct pair *pair, struct pair_dgram *d)
+{
+    (void)pair;
+    if (d->to == CLIENT)
+        lengths_seen[d->len]++;
+    return true;
+}
+
+static void test_trains(void **state)
+{
+    (void)state;
+    pair_init(&p, 5);
+    pair_establish(&p);
+    pair_run(&p, PLX_MS(200));
+    memset(lengths_seen, 0, sizeof lengths_seen);
+    p.filter = note_length;
+    for (int i = 0; i < 4; i++)
+        assert_non_null(pair_request(&p, 250000));
+    pair_run(&p, PLX_SEC(3));
+    assert_int_equal(p.e[CLIENT].fins, 4);
+    unsigned full = lengths_seen[1452], other = 0;
+    for (size_t i = 0; i < PAIR_DGRAM_LEN; i++)
+        other += i == 1452 ? 0 : lengths_seen[i];
+    assert_true(full > 650);
+    assert_true(other < 40);
+    pair_fini(&p);
+}
+
+// Wakes: a call from the application outside of the engine's phases is told, one from inside is not.
+static void test_wakes(void **state)
+{
+    (void)state;
+    pair_init(&p, 6);
+    pair_establish(&p);
+    pair_run(&p, PLX_MS(100));
+    unsigned wakes = p.e[CLIENT].wakes, server_wakes = p.e[SERVER].wakes;
+    assert_false(plx_conn_wants_tx(p.e[CLIENT].conn));
+    assert_non_null(pair_request(&p, 10));
+    assert_true(p.e[CLIENT].wakes > wakes);
+    assert_true(plx_conn_wants_tx(p.e[CLIENT].conn));
+    pair_run(&p, PLX_MS(100));
+    assert_int_equal(p.e[CLIENT].fins, 1);
+    assert_int_equal(p.e[SERVER].wakes, server_wakes);
+    pair_fini(&p);
+}
+
+// The largest window is used up without anything being lost, and an idle end keeps no rings.
+static void test_refused_streams(void **state)
+{
+    (void)state;
+    pair_init(&p, 7);
+    p.e[SERVER].cfg.refuse_code = 0x10b;
+    pair_establish(&p);
+    void *taken[256];
+    unsigned count = 0;
+    while (plx_pool_in_use(&p.e[SERVER].streams) < 256)
+        taken[count++] = plx_pool_take(&p.e[SERVER].streams);
+    assert_non_null(pair_request(&p, 10));
+    pair_run(&p, PLX_MS(300));
+    assert_int_equal(p.e[CLIENT].fins, 0);
+    assert_true(p.e[CLIENT].resets + p.e[CLIENT].stops > 0);
+    while (count > 0)
+        plx_pool_give(&p.e[SERVER].streams, taken[--count]);
+    assert_non_null(pair_request(&p, 10));
+    pair_run(&p, PLX_MS(300));
+    assert_int_equal(p.e[CLIENT].fins, 1);
+    pair_fini(&p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_many),
+        cmocka_unit_test(test_loss),
+        cmocka_unit_test(test_backpressure),
+        cmocka_unit_test(test_uni_both_ways),
+        cmocka_unit_test(test_reset_and_stop),
+        cmocka_unit_test(test_trains),
+        cmocka_unit_test(test_wakes),
+        cmocka_unit_test(test_refused_streams),
+    };
+    return cmocka_run_group_tests(tests, pair_group_setup, pair_group_teardown);
+}
