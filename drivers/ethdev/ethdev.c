@@ -1,0 +1,348 @@
+// ethdev.c -- any device that DPDK drives, as a port of frames.
+//
+// cfg->args: "NAME[,vlan=ID][,promiscuous]". NAME is the device as DPDK calls it ("net_af_xdp0", "0000:03:00.0"), or
+// empty for the first there is. The tag of a VLAN is put on and checked in software (lib/net); what hardware could strip
+// stays on. All multicast groups are listened to, because neighbour discovery needs some; where a device cannot do that,
+// it listens to everything.
+//
+// Each queue has its own mempool on the device's NUMA node. With several queues the device spreads flows by a hash of
+// the UDP tuple where it can (RSS); describe says what is in force.
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_cycles.h>
+#include <rte_errno.h>
+#include <rte_lcore.h>
+
+#include "base/bits.h"
+#include "base/check.h"
+#include "ethdev.h"
+
+// --- which device ------------------------------------------------------------------------------------------
+
+struct wanted {
+    char name[RTE_ETH_NAME_MAX_LEN];
+    uint16_t vlan;
+    bool promiscuous;
+};
+
+static bool word_is(const char *at, size_t len, const char *word)
+{
+    return len == strlen(word) && memcmp(at, word, len) == 0;
+}
+
+static enum plx_err args_read(const char *args, struct wanted *w, char *err, size_t err_len)
+{
+    const char *at = args == NULL ? "" : args;
+    size_t len = strcspn(at, ",");
+
+    *w = (struct wanted){.vlan = 0};
+    if (len >= sizeof w->name) {
+        snprintf(err, err_len, "ethdev: device names are shorter than %zu characters", sizeof w->name);
+        return PLX_ERR_INVALID;
+    }
+    memcpy(w->name, at, len);
+    for (at += len; *at == ','; at += len) {
+        len = strcspn(++at, ",");
+        char *end = NULL;
+        unsigned long vlan = len > 5 && memcmp(at, "vlan=", 5) == 0 ? strtoul(at + 5, &end, 10) : 0;
+        if (word_is(at, len, "promiscuous")) {
+            w->promiscuous = true;
+        } else if (end == at + len && vlan >= 1 && vlan <= 4094) {
+            w->vlan = (uint16_t)vlan;
+        } else {
+            snprintf(err, err_len,
+                     "ethdev: unknown driver argument \"%.*s\"; there are vlan=1..4094 and promiscuous",
+                     (int)len, at);
+            return PLX_ERR_INVALID;
+        }
+    }
+    return PLX_OK;
+}
+
+static enum plx_err device_find(const char *name, uint16_t *port_id, char *err, size_t err_len)
+{
+    if (name[0] == '\0') {
+        *port_id = (uint16_t)rte_eth_find_next(0);
+        if (*port_id < RTE_MAX_ETHPORTS)
+            return PLX_OK;
+        snprintf(err, err_len,
+                 "ethdev: DPDK has found no device; bind one to vfio-pci (dpdk-devbind.py), or name a "
+                 "virtual one: "
+                 "-- --vdev net_af_xdp0,iface=INTERFACE");
+        return PLX_ERR_SYSTEM;
+    }
+    if (rte_eth_dev_get_port_by_name(name, port_id) == 0)
+        return PLX_OK;
+    int at = snprintf(err, err_len, "ethdev: there is no device \"%s\"; there is:", name);
+    uint16_t id, count = 0;
+    RTE_ETH_FOREACH_DEV(id)
+    {
+        char other[RTE_ETH_NAME_MAX_LEN];
+        if (rte_eth_dev_get_name_by_port(id, other) == 0 && at > 0 && (size_t)at < err_len) {
+            at += snprintf(err + at, err_len - (size_t)at, " %s", other);
+            count++;
+        }
+    }
+    if (count == 0 && at > 0 && (size_t)at < err_len)
+        snprintf(err + at, err_len - (size_t)at, " none (add one: -- --vdev net_af_xdp0,iface=INTERFACE)");
+    return PLX_ERR_SYSTEM;
+}
+
+// --- configuring it ----------------------------------------------------------------------------------------
+
+static enum plx_err say(char *err, size_t err_len, const char *what, int r, const char *remedy)
+{
+    snprintf(err, err_len, "ethdev: %s: %s; %s", what, rte_strerror(-r), remedy);
+    return PLX_ERR_SYSTEM;
+}
+
+static const uint64_t TX_CSUM = RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM;
+static const uint64_t RX_CSUM = RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM;
+static const uint64_t RSS_TUPLE = RTE_ETH_RSS_NONFRAG_IPV4_UDP | RTE_ETH_RSS_NONFRAG_IPV6_UDP;
+
+// What we ask of the device: all of it is offered by the device itself.
+static struct rte_eth_conf conf_of(const struct rte_eth_dev_info *info, uint16_t queues)
+{
+    struct rte_eth_conf c = {0};
+
+    if ((info->tx_offload_capa & TX_CSUM) == TX_CSUM)
+        c.txmode.offloads |= TX_CSUM;
+    if ((info->rx_offload_capa & RX_CSUM) == RX_CSUM)
+        c.rxmode.offloads |= RX_CSUM;
+    c.txmode.offloads |=
+        info->tx_offload_capa & RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE; // one pool, one owner: it holds here
+    if (queues > 1 && (info->flow_type_rss_offloads & RSS_TUPLE) != 0) {
+        c.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+        c.rx_adv_conf.rss_conf.rss_hf = info->flow_type_rss_offloads & RSS_TUPLE;
+    }
+    return c;
+}
+
+static enum plx_err queue_setup(struct ethdev_port *p, uint16_t i, const struct plx_port_cfg *cfg,
+                                uint16_t mtu, const uint16_t descriptors[2], char *err, size_t err_len)
+{
+    struct ethdev_queue *q = &p->queues[i];
+    uint32_t buffers = cfg->buffers > 0 ? cfg->buffers : ETHDEV_BUFFERS;
+    uint32_t room = mtu + RTE_ETHER_HDR_LEN + RTE_VLAN_HLEN + RTE_ETHER_CRC_LEN;
+    int node = rte_eth_dev_socket_id(p->port_id);
+    char name[RTE_MEMPOOL_NAMESIZE];
+
+    q->port_id = p->port_id;
+    q->id = i;
+    q->cap = (uint16_t)(mtu - 28);
+    room = (uint32_t)plx_align_up(room < 2048 ? 2048 : room, 64) + RTE_PKTMBUF_HEADROOM;
+    snprintf(name, sizeof name, "plx_%u_%u", p->port_id, i);
+    uint32_t count = buffers + descriptors[0] + descriptors[1] + ETHDEV_RX_BUFFERED + 2 * ETHDEV_CACHE;
+    q->pool = rte_pktmbuf_pool_create(name, count, ETHDEV_CACHE,
+                                      (uint16_t)plx_align_up(sizeof(struct plx_pkt), RTE_MBUF_PRIV_ALIGN),
+                                      (uint16_t)room, node);
+    if (q->pool == NULL)
+        return say(err, err_len, "no memory for packet buffers", -rte_errno,
+                   "give DPDK more (-m MEGABYTES, or huge pages)");
+    int r = rte_eth_rx_queue_setup(p->port_id, i, descriptors[0], (unsigned)node, NULL, q->pool);
+    if (r == 0)
+        r = rte_eth_tx_queue_setup(p->port_id, i, descriptors[1], (unsigned)node, NULL);
+    return r == 0 ? PLX_OK
+                  : say(err, err_len, "the device refused a queue", r,
+                        "see the lines above; another program may use it");
+}
+
+static enum plx_err mtu_set(uint16_t port_id, uint16_t mtu, char *err, size_t err_len)
+{
+    uint16_t now = 0;
+    int r = rte_eth_dev_get_mtu(port_id, &now) == 0 && now == mtu ? 0 : rte_eth_dev_set_mtu(port_id, mtu);
+
+    if (r == 0 || (r == -ENOTSUP && mtu <= ETHDEV_MTU_DEFAULT))
+        return PLX_OK; // every device takes frames of the standard size
+    return say(err, err_len, "the device refused the MTU", r, "choose a smaller one");
+}
+
+static enum plx_err device_configure(struct ethdev_port *p, const struct plx_port_cfg *cfg, uint16_t mtu,
+                                     const struct rte_eth_dev_info *info, char *err, size_t err_len)
+{
+    struct rte_eth_conf conf = conf_of(info, p->queue_count);
+    uint16_t descriptors[2] = {ETHDEV_DESCRIPTORS, ETHDEV_DESCRIPTORS};
+
+    int r = rte_eth_dev_configure(p->port_id, p->queue_count, p->queue_count, &conf);
+    if (r != 0)
+        return say(err, err_len, "the device refused its configuration", r, "see the lines above");
+    p->is_configured = true;
+    enum plx_err e = mtu_set(p->port_id, mtu, err, err_len);
+    if (e != PLX_OK)
+        return e;
+    r = rte_eth_dev_adjust_nb_rx_tx_desc(p->port_id, &descriptors[0], &descriptors[1]);
+    if (r != 0)
+        return say(err, err_len, "the device refused the length of its rings", r, "see the lines above");
+    for (uint16_t i = 0; i < p->queue_count; i++)
+        if ((e = queue_setup(p, i, cfg, mtu, descriptors, err, err_len)) != PLX_OK)
+            return e;
+    r = rte_eth_dev_start(p->port_id);
+    if (r != 0)
+        return say(err, err_len, "the device did not start", r, "see the lines above");
+    p->is_started = true;
+    return PLX_OK;
+}
+
+// True when the link is up, after a while at most. A memif server without its client, say, may come up later.
+static bool link_wait(uint16_t port_id, struct rte_eth_link *link)
+{
+    for (unsigned tries = 0; tries < ETHDEV_LINK_TRIES; tries++) {
+        if (rte_eth_link_get_nowait(port_id, link) == 0 && link->link_status == RTE_ETH_LINK_UP)
+            return true;
+        rte_delay_us_sleep(10000);
+    }
+    return false;
+}
+
+static void caps_fill(const struct ethdev_port *p, const struct wanted *w, uint16_t mtu,
+                      const struct rte_eth_dev_info *info, struct plx_port_caps *caps)
+{
+    struct rte_eth_conf conf = conf_of(info, p->queue_count);
+    struct rte_ether_addr mac;
+    struct rte_eth_link link;
+    char name[RTE_ETH_NAME_MAX_LEN] = "";
+
+    rte_eth_dev_get_name_by_port(p->port_id, name);
+    *caps = (struct plx_port_caps){
+        .queues_max = p->queue_count,
+        .burst_max = ETHDEV_BURST_MAX,
+        .headroom = RTE_PKTMBUF_HEADROOM,
+        .payload_max = (uint16_t)(mtu - 28),
+        .is_frames = true,
+        .can_ecn = true,
+        .vlan = w->vlan,
+        .rx_csum = conf.rxmode.offloads != 0,
+        .tx_csum = (conf.txmode.offloads & TX_CSUM) != 0,
+    };
+    if (rte_eth_macaddr_get(p->port_id, &mac) == 0)
+        memcpy(caps->mac, mac.addr_bytes, sizeof caps->mac);
+    bool is_up = link_wait(p->port_id, &link);
+    snprintf(caps->describe, sizeof caps->describe,
+             "DPDK %s (%s), %u queue%s%s, checksums: rx %s, tx %s, link %s", name, info->driver_name,
+             p->queue_count, p->queue_count == 1 ? "" : "s",
+             p->queue_count == 1                     ? ""
+             : conf.rx_adv_conf.rss_conf.rss_hf != 0 ? " by RSS"
+                                                     : " without RSS",
+             caps->rx_csum ? "hardware" : "software", caps->tx_csum ? "hardware" : "software",
+             is_up ? "up" : "not up yet");
+}
+
+// --- the contract ------------------------------------------------------------------------------------------
+
+static void ethdev_close(struct plx_port *port)
+{
+    struct ethdev_port *p = (struct ethdev_port *)port;
+
+    if (p->is_started)
+        rte_eth_dev_stop(p->port_id);
+    if (p->is_configured)
+        rte_eth_dev_close(p->port_id);
+    for (uint16_t i = 0; i < p->queue_count; i++)
+        rte_mempool_free(p->queues[i].pool);
+    free(p->queues);
+    p->queues = NULL;
+    p->queue_count = 0;
+    p->is_started = p->is_configured = false;
+}
+
+static enum plx_err ethdev_open(struct plx_port *port, const struct plx_port_cfg *cfg,
+                                struct plx_port_caps *caps, char *err, size_t err_len)
+{
+    struct ethdev_port *p = (struct ethdev_port *)port;
+    uint16_t mtu = cfg->mtu > 0 ? cfg->mtu : ETHDEV_MTU_DEFAULT;
+    struct rte_eth_dev_info info;
+    struct wanted w;
+    enum plx_err e;
+
+    if ((e = args_read(cfg->args, &w, err, err_len)) != PLX_OK ||
+        (e = ethdev_eal_ensure(err, err_len)) != PLX_OK ||
+        (e = device_find(w.name, &p->port_id, err, err_len)) != PLX_OK)
+        return e;
+    int r = rte_eth_dev_info_get(p->port_id, &info);
+    if (r != 0)
+        return say(err, err_len, "the device does not answer", r, "is it still there?");
+    p->queue_count = cfg->queues > 0 ? cfg->queues : 1;
+    uint16_t most = info.max_rx_queues < info.max_tx_queues ? info.max_rx_queues : info.max_tx_queues;
+    if (mtu < 1228 || mtu > 9600 || p->queue_count > most || p->queue_count > 256) {
+        snprintf(err, err_len,
+                 "ethdev: this device has %u queue%s, and the MTU must be from 1228 to 9600; ask for %s",
+                 most, most == 1 ? "" : "s", p->queue_count > most ? "fewer workers" : "another MTU");
+        p->queue_count = 0;
+        return PLX_ERR_INVALID;
+    }
+    p->queues = aligned_alloc(64, p->queue_count * sizeof *p->queues);
+    if (p->queues == NULL) {
+        p->queue_count = 0;
+        snprintf(err, err_len, "ethdev: out of memory for queues; ask for fewer workers");
+        return PLX_ERR_NOMEM;
+    }
+    memset(p->queues, 0, p->queue_count * sizeof *p->queues);
+    if ((e = device_configure(p, cfg, mtu, &info, err, err_len)) != PLX_OK) {
+        ethdev_close(port);
+        return e;
+    }
+    bool has_groups = rte_eth_allmulticast_enable(p->port_id) == 0;
+    if (w.promiscuous || !has_groups)
+        rte_eth_promiscuous_enable(
+            p->port_id); // a virtual device that knows neither passes everything anyway
+    caps_fill(p, &w, mtu, &info, caps);
+    return PLX_OK;
+}
+
+// Mempools keep a cache per thread only for threads that DPDK knows.
+static void ethdev_thread_attach(struct plx_port *port, uint16_t queue)
+{
+    plx_check(queue < ((struct ethdev_port *)port)->queue_count);
+    if (rte_lcore_id() == LCORE_ID_ANY)
+        (void)rte_thread_register(); // without it everything works, a little slower
+}
+
+static void ethdev_stats(const struct plx_port *port, uint16_t queue, struct plx_port_stats *out)
+{
+    const struct ethdev_port *p = (const struct ethdev_port *)port;
+    const struct ethdev_queue *q = &p->queues[queue];
+    struct rte_eth_stats device;
+
+    *out = (struct plx_port_stats){
+        .rx_packets = plx_counter_read(&q->stats.rx_packets),
+        .rx_bytes = plx_counter_read(&q->stats.rx_bytes),
+        .tx_packets = plx_counter_read(&q->stats.tx_packets),
+        .tx_bytes = plx_counter_read(&q->stats.tx_bytes),
+        .rx_dropped = plx_counter_read(&q->stats.rx_dropped),
+        .tx_dropped = plx_counter_read(&q->stats.tx_dropped),
+    };
+    if (queue == 0 &&
+        rte_eth_stats_get(p->port_id, &device) == 0) // the device counts for all queues together
+        out->rx_dropped += device.imissed + device.rx_nombuf;
+}
+
+static const struct plx_port_ops ethdev_ops = {
+    .name = "ethdev",
+    .open = ethdev_open,
+    .close = ethdev_close,
+    .thread_attach = ethdev_thread_attach,
+    .rx = ethdev_rx,
+    .tx = ethdev_tx,
+    .take = ethdev_take,
+    .give = ethdev_give,
+    .stats = ethdev_stats,
+};
+
+static void ethdev_free(struct plx_port *port)
+{
+    plx_check(((struct ethdev_port *)port)->queues == NULL); // closed first
+    free(port);
+}
+
+struct plx_port *plx_port_ethdev(void)
+{
+    struct ethdev_port *p = calloc(1, sizeof *p);
+    if (p == NULL)
+        return NULL;
+    p->port = (struct plx_port){.ops = &ethdev_ops, .free = ethdev_free};
+    return &p->port;
+}

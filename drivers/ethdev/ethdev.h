@@ -1,0 +1,51 @@
+// ethdev.h -- the inside of the DPDK driver: what its files share. Nothing named rte_* leaves this folder.
+//
+//   eal.c     starting DPDK's environment, once per process, and saying what it is missing
+//   ethdev.c  the port: finding the device, configuring it, closing it
+//   queue.c   the datapath of one queue
+
+#ifndef PLX_DRIVERS_ETHDEV_H
+#define PLX_DRIVERS_ETHDEV_H
+
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+
+#include "base/counter.h"
+#include "plx/port.h"
+
+enum {
+    ETHDEV_BURST_MAX = 64,
+    ETHDEV_DESCRIPTORS = 1024, // per ring; the device may round it
+    ETHDEV_BUFFERS = 4096,     // per queue for the engine, beyond those in rings and caches
+    ETHDEV_CACHE = 256,        // of a mempool, per thread
+    ETHDEV_RX_BUFFERED = 4096, // AF_XDP keeps two rings' worth of 2048 in the kernel
+    ETHDEV_TX_TRIES = 64,      // for a full ring, before packets are dropped: some microseconds
+    ETHDEV_LINK_TRIES = 200,   // for the link to come up, 10 ms each
+    ETHDEV_MTU_DEFAULT = 1500,
+};
+
+struct ethdev_queue {
+    struct rte_mempool *pool;
+    uint16_t port_id, id;
+    uint16_t cap; // octets for a payload behind the headroom
+    _Alignas(64) struct {
+        struct plx_counter rx_packets, rx_bytes, tx_packets, tx_bytes, rx_dropped, tx_dropped;
+    } stats;
+};
+
+struct ethdev_port {
+    struct plx_port port; // first
+    uint16_t port_id, queue_count;
+    bool is_configured, is_started;
+    struct ethdev_queue *queues;
+};
+
+// Starts EAL with its defaults unless it runs already.
+enum plx_err ethdev_eal_ensure(char *err, size_t err_len);
+
+uint16_t ethdev_rx(struct plx_port *port, uint16_t queue, struct plx_pkt **pkts, uint16_t max);
+uint16_t ethdev_tx(struct plx_port *port, uint16_t queue, struct plx_pkt **pkts, uint16_t count);
+uint16_t ethdev_take(struct plx_port *port, uint16_t queue, struct plx_pkt **pkts, uint16_t count);
+void ethdev_give(struct plx_port *port, uint16_t queue, struct plx_pkt **pkts, uint16_t count);
+
+#endif
