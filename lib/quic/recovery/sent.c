@@ -247,8 +247,10 @@ static bool is_watched(const struct plx_sent *s, uint64_t pn)
 
 void plx_sent_retire(struct plx_sent *s)
 {
-    if (s->base == s->end)
+    if (s->base == s->end) {
+        refs_trim(s); // plx_sent_forget_lost() may have taken the last one
         return;
+    }
     while (s->base < s->end) {
         uint8_t state = plx_sent_at(s, s->base)->state;
         if (state == PLX_SENT_OUTSTANDING || state == PLX_SENT_LOST)
