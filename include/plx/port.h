@@ -142,6 +142,17 @@ PLX_API struct plx_port *plx_port_ethdev(void); // NULL also when the library wa
 // Ethernet/IP/UDP header), with TLS secrets beside it as the caller's key log allows. Owns `under`.
 PLX_API struct plx_port *plx_port_pcap(struct plx_port *under, const char *path);
 
+// Puts lines of a TLS key log (NSS format) into the recording of a port that plx_port_pcap() made and that is open, ahead of the packets
+// still in memory, so that a reader can decrypt what follows. Any thread.
+PLX_API void plx_port_pcap_secrets(struct plx_port *port, const char *text, size_t len);
+
+// From now on packets are stamped with this time instead of the wall clock: for simulations. Before the workers run, or by the only one.
+PLX_API void plx_port_pcap_at(struct plx_port *port, plx_time now);
+
+// Writes out what is in memory; the file is complete up to here. Call it where no worker uses the port (before close(), which does the
+// same silently). Returns PLX_ERR_SYSTEM, with the cause in err, when any write since open() has failed: packets are missing then.
+PLX_API PLX_MUST_USE enum plx_err plx_port_pcap_flush(struct plx_port *port, char *err, size_t err_len);
+
 PLX_API void plx_port_free(struct plx_port *port);
 
 // Hands EAL its arguments (those behind "--" on a command line). Once per process, before the first ethdev port opens; without
