@@ -86,16 +86,12 @@ static void encoder_on_data(struct ustream *u, struct plx_rd *r)
     size_t len = plx_rd_left(r);
     const char *why = NULL;
 
-    switch (plx_qpack_table_on_data(&c->table, plx_rd_bytes(r, len), len, &why)) {
-    case PLX_QPACK_OK:
-        plx_h3_request_unblock(c);
-        return;
-    case PLX_QPACK_NOMEM:
+    enum plx_qpack_err err = plx_qpack_table_on_data(&c->table, plx_rd_bytes(r, len), len, &why);
+    plx_h3_request_unblock(c); // also what came before an error has come
+    if (err == PLX_QPACK_NOMEM)
         plx_h3_conn_fail(c, PLX_H3_INTERNAL_ERROR, "no memory for the QPACK table; raise the slab");
-        return;
-    default:
+    else if (err != PLX_QPACK_OK)
         plx_h3_conn_fail(c, PLX_QPACK_ENCODER_STREAM_ERROR, why);
-    }
 }
 
 // One instruction of the peer's decoder. Our encoder has no dynamic table, so there is nothing to acknowledge.

@@ -20,8 +20,12 @@ static uint8_t classes[FIELDS_MAX], text[SIZE_MAX_], text_again[SIZE_MAX_], out[
 
 static struct plx_qpack_section section(struct plx_field *f, uint8_t *t)
 {
-    return (struct plx_qpack_section){.fields = f, .classes = classes, .text = t, .text_cap = SIZE_MAX_,
-                                      .size_max = SIZE_MAX_, .count_max = FIELDS_MAX};
+    return (struct plx_qpack_section){.fields = f,
+                                      .classes = classes,
+                                      .text = t,
+                                      .text_cap = SIZE_MAX_,
+                                      .size_max = SIZE_MAX_,
+                                      .count_max = FIELDS_MAX};
 }
 
 static void setup(void)
@@ -31,7 +35,8 @@ static void setup(void)
 
     plx_check(plx_slab_init(&slab, 1 << 20, PLX_NODE_ANY));
     plx_qpack_table_init(&table, &slab, 1024);
-    plx_check(plx_qpack_table_on_data(&table, (const uint8_t *)inserts, sizeof inserts - 1, &why) == PLX_QPACK_OK);
+    plx_check(plx_qpack_table_on_data(&table, (const uint8_t *)inserts, sizeof inserts - 1, &why) ==
+              PLX_QPACK_OK);
     plx_check(table.insert_count == 3);
 }
 
@@ -72,8 +77,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     plx_check(plx_qpack_dec_section(&table, out, (size_t)(w.p - out), &t) == PLX_QPACK_OK);
     plx_check(t.count == s.count && t.size == s.size && t.required == 0);
     for (uint16_t i = 0; i < s.count; i++) {
-        plx_check(fields[i].name_len == again[i].name_len && memcmp(fields[i].name, again[i].name, again[i].name_len) == 0);
-        plx_check(fields[i].value_len == again[i].value_len && memcmp(fields[i].value, again[i].value, again[i].value_len) == 0);
+        plx_check(fields[i].name_len == again[i].name_len &&
+                  memcmp(fields[i].name, again[i].name, again[i].name_len) == 0);
+        plx_check(fields[i].value_len == again[i].value_len &&
+                  memcmp(fields[i].value, again[i].value, again[i].value_len) == 0);
         plx_check(fields[i].never_index == again[i].never_index);
     }
     return 0;

@@ -38,8 +38,12 @@ static enum plx_qpack_err feed(struct half *h, const uint8_t *p, size_t len, siz
 
 static enum plx_qpack_err decode(struct half *h, const uint8_t *p, size_t len)
 {
-    h->s = (struct plx_qpack_section){.fields = h->fields, .classes = h->classes, .text = h->text, .text_cap = SIZE_MAX_,
-                                      .size_max = SIZE_MAX_, .count_max = FIELDS_MAX};
+    h->s = (struct plx_qpack_section){.fields = h->fields,
+                                      .classes = h->classes,
+                                      .text = h->text,
+                                      .text_cap = SIZE_MAX_,
+                                      .size_max = SIZE_MAX_,
+                                      .count_max = FIELDS_MAX};
     return plx_qpack_dec_section(&h->table, p, len, &h->s);
 }
 
