@@ -316,8 +316,16 @@ static void test_client(void **state)
 static void test_excessive_load(void **state)
 {
     static const struct {
-        const char *control, *request;
-    } junk[] = {{"2100", ""}, {"", "2100"}, {"", "0000"}, {"0d0105", ""}, {"070100", ""}};
+        bool is_control;
+        const char *octets;
+        size_t len;
+    } junk[] = {
+        {true, "\x21\x00", 2},     // an unknown frame
+        {false, "\x21\x00", 2},    // on a request
+        {false, "\x00\x00", 2},    // empty DATA
+        {true, "\x0d\x01\x05", 3}, // the same MAX_PUSH_ID again
+        {true, "\x07\x01\x00", 3}, // the same GOAWAY again
+    };
 
     (void)state;
     for (unsigned i = 0; i < ROWS(junk); i++) {
@@ -327,12 +335,8 @@ static void test_excessive_load(void **state)
         unsigned control = (unsigned)find(CLIENT, true, 0), request = play("R" POST(""), CLIENT);
         unsigned n = 0;
         for (; n < 1100 && !w.side[SERVER].is_closed; n++) {
-            uint8_t buf[8];
-            const char *hex = junk[i].control[0] != '\0' ? junk[i].control : junk[i].request;
-            size_t len = strlen(hex) / 2;
-            for (size_t k = 0; k < len; k++)
-                buf[k] = (uint8_t)(nibble(hex[2 * k]) << 4 | nibble(hex[2 * k + 1]));
-            world_forge(&w, hex == junk[i].control ? control : request, CLIENT, buf, len, false);
+            world_forge(&w, junk[i].is_control ? control : request, CLIENT, junk[i].octets, junk[i].len,
+                        false);
             world_run(&w, 1000);
         }
         EXPECT_ROW(i, n == 1001);
