@@ -13,6 +13,7 @@
 //= rfc9000 14 "UDP datagrams MUST NOT be fragmented at the IP layer."
 
 #include <errno.h>
+#include <linux/filter.h>
 #include <netinet/udp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -115,6 +116,33 @@ static bool sock_make(const struct udp_port *p, struct udp_sock *s, const struct
     }
     s->bound.port = ntohs(at->af == PLX_AF_IP4 ? sa.in.sin_port : sa.in6.sin6_port);
     return true;
+}
+
+// --- steering ----------------------------------------------------------------------------------------------
+
+// A classic BPF program over the UDP payload whose result is the number of the queue: the low seven bits of the first octet of
+// the destination connection ID, where it can be one of ours. That is everything but a client's Initial and 0-RTT
+// packets (version 1: types 0 and 1), whose IDs may be the client's own invention: their result is out of range, and
+// then the kernel chooses by the hash of the tuple, as it does for all datagrams without the program.
+bool udp_sock_steer(const struct udp_sock *s)
+{
+    enum { OWN_CORE = 0x7f, LONG_HEADER = 0x80, LONG_TYPE_LATE = 0x20, NOBODY = 0xffff };
+    static struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 0),
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, LONG_HEADER, 2, 0),
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 1), // short header: the ID follows at once
+        BPF_JUMP(BPF_JMP | BPF_JA, 5, 0, 0),
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, LONG_TYPE_LATE, 0, 5), // Handshake or Retry
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 5),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 3, 0), // an ID without octets
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 6),
+        BPF_JUMP(BPF_JMP | BPF_JA, 0, 0, 0),
+        BPF_STMT(BPF_ALU | BPF_AND | BPF_K, OWN_CORE),
+        BPF_STMT(BPF_RET | BPF_A, 0),
+        BPF_STMT(BPF_RET | BPF_K, NOBODY),
+    };
+    static const struct sock_fprog program = {sizeof code / sizeof *code, code};
+    return setsockopt(s->fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof program) == 0;
 }
 
 // --- the table ---------------------------------------------------------------------------------------------

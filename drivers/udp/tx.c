@@ -183,9 +183,13 @@ static bool on_refusal(struct udp_queue *q, struct udp_sock *s, unsigned m, int 
     bool is_train = h->msg_iovlen > 1;
     if (is_train && why != EAGAIN && why != ENOBUFS && why != ENOMEM) {
         udp_count(&q->stats.tx_fallbacks, 1);
-        if (++s->gso_failures == UDP_GSO_FAILURES_MAX)
+        uint16_t singly = send_singly(q, s, h, q->tx_plain_ctl[m]);
+        if (singly < h->msg_iovlen)
+            s->gso_failures =
+                0; // a datagram of it was at fault, a path MTU probe for instance, not the train
+        else if (++s->gso_failures == UDP_GSO_FAILURES_MAX)
             s->has_gso = false;
-        *sent = (uint16_t)(*sent + send_singly(q, s, h, q->tx_plain_ctl[m]));
+        *sent = (uint16_t)(*sent + singly);
         return false;
     }
     udp_count(&q->stats.tx_dropped, h->msg_iovlen);

@@ -6,6 +6,9 @@
 // kernel chooses, one per family and queue; source_open() gives more of them.
 //
 // cfg->args: words separated by commas. "nogso", "nogro": do without, to compare, or where a device lies about it.
+// "steer": with several queues, datagrams reach the queue that the first octet of their connection ID names (its low
+// seven bits, as the plain codec writes them); without it the kernel goes by the tuple, and a peer whose address changes
+// lands on another queue.
 //
 // Sleeping and waking: wait() sleeps in ppoll() on the epoll set, in which the queue's eventfd stands beside its
 // sockets. wake() writes to the eventfd only if no earlier wake() is still unseen, so that a burst of hand-offs costs
@@ -124,8 +127,10 @@ static enum plx_err args_read(struct udp_port *p, const char *args, char *err, s
             p->want_gso = false;
         } else if (len == 5 && memcmp(at, "nogro", 5) == 0) {
             p->want_gro = false;
+        } else if (len == 5 && memcmp(at, "steer", 5) == 0) {
+            p->want_steer = true;
         } else {
-            snprintf(err, err_len, "udp: unknown driver argument \"%.*s\"; there are nogso and nogro",
+            snprintf(err, err_len, "udp: unknown driver argument \"%.*s\"; there are nogso, nogro and steer",
                      (int)len, at);
             return PLX_ERR_INVALID;
         }
@@ -146,6 +151,7 @@ static void caps_fill(const struct udp_port *p, const struct plx_port_cfg *cfg, 
         .payload_max = p->payload_max,
         .can_ecn = true,
         .can_wait = true,
+        .steer_by_cid = p->is_steered,
         .rx_csum = true,
         .tx_csum = true,
     };
@@ -154,9 +160,10 @@ static void caps_fill(const struct udp_port *p, const struct plx_port_cfg *cfg, 
         if (getsockopt(first->fd, SOL_SOCKET, SO_RCVBUF, &granted, &len) != 0)
             granted = 0;
     }
-    int at = snprintf(caps->describe, sizeof caps->describe,
-                      "kernel UDP sockets, %u queue%s, %sGSO, %sGRO, ECN", p->queue_count,
-                      p->queue_count == 1 ? "" : "s", p->want_gso ? "" : "no ", p->want_gro ? "" : "no ");
+    int at =
+        snprintf(caps->describe, sizeof caps->describe, "kernel UDP sockets, %u queue%s%s, %sGSO, %sGRO, ECN",
+                 p->queue_count, p->queue_count == 1 ? "" : "s", p->is_steered ? " by connection ID" : "",
+                 p->want_gso ? "" : "no ", p->want_gro ? "" : "no ");
     if (granted > 0) // the kernel reports twice what was asked for, its own overhead included
         snprintf(caps->describe + at, sizeof caps->describe - (size_t)at, ", %d KB receive buffer per socket",
                  granted / 2048);
@@ -192,6 +199,9 @@ static enum plx_err queues_open(struct udp_port *p, const struct plx_port_cfg *c
         if (e != PLX_OK)
             return e;
     }
+    p->is_steered = p->want_steer && p->is_shared;
+    for (uint16_t l = 0; l < cfg->listen_count; l++) // a program belongs to all sockets of an address
+        p->is_steered = p->is_steered && udp_sock_steer(&p->queues[0]->socks[l]);
     return PLX_OK;
 }
 

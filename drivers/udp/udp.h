@@ -120,6 +120,7 @@ struct udp_port {
     uint16_t payload_max;
     bool want_gso, want_gro;
     bool is_shared; // several queues on one address: SO_REUSEPORT
+    bool want_steer, is_steered;
 };
 
 // --- pool.c: memory of a queue -----------------------------------------------------------------------------
@@ -147,6 +148,8 @@ bool udp_sa_read(const union udp_sa *sa, struct plx_addr *a);
 #define UDP_SLOT_ANY UINT32_MAX
 struct udp_sock *udp_sock_open(struct udp_port *p, struct udp_queue *q, const struct plx_addr *at,
                                uint32_t slot);
+// Lets the kernel choose among the queues of the address by the core number in connection IDs of the plain codec.
+bool udp_sock_steer(const struct udp_sock *s);
 void udp_sock_close(struct udp_queue *q, struct udp_sock *s);
 bool udp_socks_init(struct udp_queue *q, uint32_t listeners);
 void udp_socks_fini(struct udp_queue *q);

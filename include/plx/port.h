@@ -27,17 +27,18 @@ enum plx_ecn { PLX_ECN_NOT_ECT = 0, PLX_ECN_ECT1 = 1, PLX_ECN_ECT0 = 2, PLX_ECN_
 
 // One datagram, or one frame, in a buffer that the driver owns.
 struct plx_pkt {
-    uint8_t *data;          // first octet; on take(): where the UDP payload goes, with headroom before it
-    uint16_t len;           // octets at data; take() sets 0
-    uint16_t cap;           // octets that may be written at data; rx: at least len (a port of frames: a reply is made in place)
-    uint8_t ecn;            // enum plx_ecn: as received, or to be set
-    uint8_t queue;          // the queue it came from
-    uint16_t flags;         // enum plx_pkt_flag
-    plx_time time;          // rx: when it was received (the clock of the breath, unless the port knows better);
-                            // tx: earliest departure, 0 for at once (ports without pacing ignore it)
-    struct plx_addr peer;   // rx: source; tx: destination
-    struct plx_addr local;  // rx: destination; tx: source (af NONE: the port chooses)
-    void *driver;           // the driver's own: buffer, mbuf, refcount
+    uint8_t *data; // first octet; on take(): where the UDP payload goes, with headroom before it
+    uint16_t len;  // octets at data; take() sets 0
+    uint16_t
+        cap; // octets that may be written at data; rx: at least len (a port of frames: a reply is made in place)
+    uint8_t ecn;          // enum plx_ecn: as received, or to be set
+    uint8_t queue;        // the queue it came from
+    uint16_t flags;       // enum plx_pkt_flag
+    plx_time time;        // rx: when it was received (the clock of the breath, unless the port knows better);
+                          // tx: earliest departure, 0 for at once (ports without pacing ignore it)
+    struct plx_addr peer; // rx: source; tx: destination
+    struct plx_addr local; // rx: destination; tx: source (af NONE: the port chooses)
+    void *driver;          // the driver's own: buffer, mbuf, refcount
 };
 
 enum plx_pkt_flag {
@@ -62,13 +63,14 @@ struct plx_port_caps {
 };
 
 struct plx_port_cfg {
-    const char *args;               // the driver's own argument text (device name, interface, …); may be NULL
-    const struct plx_addr *listen;  // addresses to bind (udp) or to answer for (frames); may be empty for clients
+    const char *args; // the driver's own argument text (device name, interface, …); may be NULL
+    const struct plx_addr
+        *listen; // addresses to bind (udp) or to answer for (frames); may be empty for clients
     uint16_t listen_count;
-    uint16_t queues;                // wanted: one per worker
-    uint16_t mtu;                   // IP MTU; 0: the driver's default (1500)
-    uint32_t buffers;               // packets in flight per queue that take() must be able to give; 0: default
-    int numa_node;                  // where buffers should live; -1: anywhere
+    uint16_t queues;  // wanted: one per worker
+    uint16_t mtu;     // IP MTU; 0: the driver's default (1500)
+    uint32_t buffers; // packets in flight per queue that take() must be able to give; 0: default
+    int numa_node;    // where buffers should live; -1: anywhere
 };
 
 struct plx_port; // a driver's struct begins with this one

@@ -103,6 +103,11 @@ static unsigned receive_all(struct end *e, uint16_t queue, struct plx_pkt **pkts
     return n;
 }
 
+static unsigned receive_one(struct end *e, uint16_t queue, struct plx_pkt **pkt)
+{
+    return e->port->ops->rx(e->port, queue, pkt, 1); // loopback has delivered before send returned
+}
+
 static void give_all(struct end *e, uint16_t queue, struct plx_pkt **pkts, unsigned count)
 {
     e->port->ops->give(e->port, queue, pkts, (uint16_t)count);
@@ -326,6 +331,56 @@ static void test_queues_share_an_address(void **state)
     end_close(&server);
 }
 
+// One source, so one tuple: without the program all would reach one queue.
+static void test_connection_ids_steer(void **state)
+{
+    (void)state;
+    enum { QUEUES = 3 };
+    struct end server = end_open("127.0.0.1:0", QUEUES, 0, "steer"), client = end_open(NULL, 1, 0, NULL);
+    static const struct {
+        uint8_t first, core; // octet 0, and the one in the connection ID; bit 7 is the epoch
+        bool is_tuple;       // the tuple decides
+    } row[] = {
+        {0x40, 0, false}, {0x41, 1, false},    {0x5f, 2, false},   {0x40, 0x82, false},
+        {0xe0, 1, false}, {0xe3, 0x82, false}, {0xf0, 0, false},   {0xc0, 1, true},
+        {0xd0, 2, true},  {0x40, 3, true},     {0x40, 0x7f, true},
+    };
+    unsigned by_tuple = QUEUES;
+    struct plx_pkt *pkt;
+    assert_true(server.caps.steer_by_cid);
+    assert_non_null(strstr(server.caps.describe, "connection ID"));
+    for (unsigned i = 0; i < sizeof row / sizeof *row; i++) {
+        assert_int_equal(client.port->ops->take(client.port, 0, &pkt, 1), 1);
+        fill(pkt, i, 1200, &server.caps.bound, 0);
+        pkt->data[0] = row[i].first;
+        pkt->data[5] = 8;
+        pkt->data[row[i].first & 0x80 ? 6 : 1] = row[i].core;
+        assert_int_equal(client.port->ops->tx(client.port, 0, &pkt, 1), 1);
+        unsigned at = 0;
+        while (at < QUEUES && receive_one(&server, (uint16_t)at, &pkt) == 0)
+            at++;
+        assert_true(at < QUEUES);
+        give_all(&server, (uint16_t)at, &pkt, 1);
+        if (row[i].is_tuple && by_tuple == QUEUES)
+            by_tuple = at;
+        assert_int_equal(at, row[i].is_tuple ? by_tuple : (unsigned)(row[i].core & 0x7f));
+    }
+    // Too short to have an ID: somebody gets it.
+    assert_int_equal(client.port->ops->take(client.port, 0, &pkt, 1), 1);
+    fill(pkt, 0, 1, &server.caps.bound, 0);
+    pkt->data[0] = 0x40;
+    client.port->ops->tx(client.port, 0, &pkt, 1);
+    unsigned got = 0;
+    for (uint16_t at = 0; at < QUEUES; at++) {
+        unsigned n = receive_one(&server, at, &pkt);
+        give_all(&server, at, &pkt, n);
+        got += n;
+    }
+    assert_int_equal(got, 1);
+    end_close(&client);
+    end_close(&server);
+}
+
 // --- much at once ------------------------------------------------------------------------------------------
 
 static void test_bursts_leave_nothing_behind(void **state)
@@ -467,6 +522,7 @@ int main(void)
         cmocka_unit_test(test_refused_train_goes_singly),
         cmocka_unit_test(test_unsendable_is_counted),
         cmocka_unit_test(test_queues_share_an_address),
+        cmocka_unit_test(test_connection_ids_steer),
         cmocka_unit_test(test_bursts_leave_nothing_behind),
         cmocka_unit_test(test_exhaustion_stalls_and_recovers),
         cmocka_unit_test(test_wake_is_remembered),
