@@ -254,7 +254,7 @@ void plx_sendbuf_on_acked(struct plx_sendbuf *b, struct plx_slab *slab, uint64_t
 
     if (fin)
         b->fin = PLX_FIN_ACKED;
-    if (end <= b->acked)
+    if (len == 0 || end <= b->acked)
         return;
     plx_check(end <= b->sent_max);
     if (offset <= b->acked) {
