@@ -246,6 +246,7 @@ static bool conn_init(struct plx_conn *c, struct plx_conn_env *env, bool is_serv
     c->is_server = is_server;
     c->now = c->heard_at = c->opened_at = now;
     c->old_keys_until = PLX_NEVER;
+    c->update_from = PLX_NEVER;
     c->rx_phase_first = UINT64_MAX;
     c->idle_timeout = cfg->idle_timeout;
     c->payload_max = PLX_DGRAM_MIN;

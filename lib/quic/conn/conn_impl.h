@@ -32,7 +32,10 @@ enum {
     CONN_TOKEN_MAX = 1024, // of a token that we keep to send it back; a longer one is not used
     CONN_SEAL_RESERVE =
         1024, // packets before the confidentiality limit where we close: more than one breath can send
-    CONN_ALPN_MAX = 32, // the name as it is kept for plx_conn_info; ours are a few octets
+    CONN_ALPN_MAX = 32,        // the name as it is kept for plx_conn_info; ours are a few octets
+    CONN_UPDATE_WAIT_PTOS = 3, // RFC 9001 section 6.5: between a confirmed key update and our next one
+    CONN_OLD_KEYS_PTOS =
+        2, // the same section: at most 3; less, so that a peer with another idea of the PTO finds the next keys
     CONN_SKIP_MIN =
         64, // a packet number is skipped every CONN_SKIP_MIN .. + CONN_SKIP_SPAN - 1 packets (section 21.4)
     CONN_SKIP_SPAN = 1024,
@@ -41,6 +44,8 @@ enum {
     CONN_ACK_DELAY_EXPONENT = 3, // the default of section 18.2, which we do not change
     CONN_BLACK_HOLE_PTOS = 3,    // probe timeouts in a row after which large datagrams are suspected
 };
+_Static_assert((int)CONN_OLD_KEYS_PTOS < (int)CONN_UPDATE_WAIT_PTOS,
+               "an update must not meet keys that are still kept");
 #define CONN_TICKET_WAIT PLX_SEC(5) // a client keeps TLS for so long after the handshake while no ticket came
 _Static_assert(CONN_TOKEN_MAX < PLX_DGRAM_MIN - 100,
                "an Initial with the token must have room for CRYPTO octets");
@@ -175,10 +180,11 @@ struct plx_conn {
     plx_dur idle_timeout; // the smaller of both; 0: none
     plx_dur peer_ack_delay;
     plx_time opened_at, completed_at;
-    plx_time end_at;    // closing and draining end
-    plx_time pinged_at; // the last keep-alive
-    bool is_black_hole; // large datagrams seem to vanish on this path
-    uint64_t rx_failed; // packets that did not open, RFC 9001 section 6.6
+    plx_time end_at;      // closing and draining end
+    plx_time update_from; // a key update may be started from then on; NEVER: the last one is not confirmed
+    plx_time pinged_at;   // the last keep-alive
+    bool is_black_hole;   // large datagrams seem to vanish on this path
+    uint64_t rx_failed;   // packets that did not open, RFC 9001 section 6.6
     uint64_t closing_rx_bytes, closing_tx_bytes;
     struct plx_secret rx_secret; // of the newest receiving key
     struct plx_secret tx_secret;
@@ -248,7 +254,8 @@ const struct plx_aead_key *conn_keys_rx(const struct plx_conn *c, enum plx_space
 bool conn_keys_on_opened(struct plx_conn *c, uint8_t phase, uint64_t pn, plx_time now);
 bool conn_keys_on_open_failed(struct plx_conn *c, enum plx_space_id space, uint8_t phase, uint64_t pn,
                               plx_time now);
-void conn_keys_tick(struct plx_conn *c, plx_time now); // outside of the send phase only
+void conn_keys_on_acked(struct plx_conn *c, plx_time now); // 1-RTT packets were acknowledged
+void conn_keys_tick(struct plx_conn *c, plx_time now);     // outside of the send phase only
 void conn_keys_release(struct plx_conn *c);
 
 // --- handshake.c, params.c, first.c, session.c --------------------------------------------------------------------------

@@ -49,6 +49,8 @@ HANDLER(ack)
     if (!r.newly_acked)
         return 0;
     c->ptos = 0;
+    if (d->space == PLX_SPACE_APP)
+        conn_keys_on_acked(c, now);
     if (c->hold == CONN_HOLD_WINDOW || c->hold == CONN_HOLD_PACE)
         c->hold = CONN_HOLD_NONE;
     if (!c->is_server && d->space == PLX_SPACE_HANDSHAKE && c->hs != NULL)

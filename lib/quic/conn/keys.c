@@ -2,7 +2,7 @@
 //
 // Initial and Handshake keys live in the handshake object and die with it. 1-RTT keys live in a pool object of their own: one
 // sending key and two receiving keys, one per value of the Key Phase bit. The receiving key of the other phase is either the
-// previous one (until three PTOs after the update, for late packets) or the next one, expanded ahead so that a packet with a flipped
+// previous one (for two PTOs after the update, for late packets) or the next one, expanded ahead so that a packet with a flipped
 // bit costs what any packet costs (section 6.3 of RFC 9001). So the bit alone selects the key, and what a packet proves by opening
 // is decided afterwards:
 //
@@ -11,7 +11,8 @@
 //   other, next        the peer updates; we follow with the sending key before anything is sent
 //
 // A peer that updates again while we still hold the previous key has its packets rejected once: seeing one beyond everything received makes
-// the swap happen at the next tick instead of after three PTOs. Expanding happens in the receive and timer phases only,
+// the swap happen at the next tick. (We wait for three PTOs before we start an update, and keep old keys for two, because the two ends do
+// not agree about how long a PTO is.) Expanding happens in the receive and timer phases only,
 // because seal jobs of the send phase point at the sending key until the engine has run them.
 
 #include "quic/conn/conn_impl.h"
@@ -121,6 +122,8 @@ static void tx_update(struct plx_conn *c)
     c->tx_phase ^= 1;
     c->tx_phase_first = c->space.next_pn;
     c->tx_sealed = 0;
+    c->update_from = PLX_NEVER;
+    c->want &= (uint16_t)~CONN_WANT_KEY_UPDATE; // whoever wanted it, and if the peer was faster
     c->env->stats.key_updates++;
 }
 
@@ -153,7 +156,8 @@ bool conn_keys_on_opened(struct plx_conn *c, uint8_t phase, uint64_t pn, plx_tim
     //= rfc9001 6.2 "MUST update its send keys to the corresponding key phase in response"
     c->rx_phase ^= 1;
     c->rx_phase_first = pn;
-    c->old_keys_until = plx_time_after(now, plx_dur_mul(plx_recovery_pto(&c->recovery, PLX_SPACE_APP), 3));
+    c->old_keys_until =
+        plx_time_after(now, plx_dur_mul(plx_recovery_pto(&c->recovery, PLX_SPACE_APP), CONN_OLD_KEYS_PTOS));
     if (c->tx_phase != c->rx_phase)
         tx_update(c);
     return true;
@@ -175,12 +179,22 @@ bool conn_keys_on_open_failed(struct plx_conn *c, enum plx_space_id space, uint8
     return true;
 }
 
-// Section 6.1 and 6.5 of RFC 9001: confirmed, the present phase acknowledged, the last update over for three PTOs.
-static bool can_update(const struct plx_conn *c)
+void conn_keys_on_acked(struct plx_conn *c, plx_time now)
+{
+    if (!plx_time_is_never(c->update_from) || c->space.largest_acked < c->tx_phase_first)
+        return;
+    //= rfc9001 6.5 "Endpoints SHOULD wait three times the PTO before initiating a key update after receiving an acknowledgment"
+    plx_dur wait = c->tx_phase_first == 0
+                       ? (plx_dur){0}
+                       : plx_dur_mul(plx_recovery_pto(&c->recovery, PLX_SPACE_APP), CONN_UPDATE_WAIT_PTOS);
+    c->update_from = plx_time_after(now, wait);
+}
+
+// Confirmed, and the last update is over at both ends.
+static bool is_settled(const struct plx_conn *c)
 {
     return c->state == PLX_CONN_CONFIRMED && c->tx_phase == c->rx_phase &&
-           plx_time_is_never(c->old_keys_until) && c->space.largest_acked != UINT64_MAX &&
-           c->space.largest_acked >= c->tx_phase_first;
+           plx_time_is_never(c->old_keys_until);
 }
 
 static uint64_t update_after(const struct plx_conn *c)
@@ -198,10 +212,8 @@ void conn_keys_tick(struct plx_conn *c, plx_time now)
         rx_swap(c);
     bool is_wanted =
         (c->want & CONN_WANT_KEY_UPDATE) != 0 || (c->has_tx_keys && c->tx_sealed >= update_after(c));
-    if (is_wanted && can_update(c)) {
-        c->want &= (uint16_t)~CONN_WANT_KEY_UPDATE;
+    if (is_wanted && is_settled(c) && plx_time_reached(c->update_from, now))
         tx_update(c);
-    }
     //= rfc9001 6.6 "RECOMMENDED that endpoints immediately close the connection with a connection error of type AEAD_LIMIT_REACHED"
     if (c->has_tx_keys && c->tx_sealed >= plx_aead_seal_limit(c->keys->tx.alg) - CONN_SEAL_RESERVE)
         conn_fail(c, PLX_QUIC_AEAD_LIMIT_REACHED, 0, "no key update was possible in time");
@@ -211,9 +223,9 @@ enum plx_err plx_conn_update_keys(struct plx_conn *c)
 {
     if (conn_is_winding_down(c))
         return PLX_ERR_CLOSED;
-    if ((c->want & CONN_WANT_KEY_UPDATE) || !can_update(c))
+    if ((c->want & CONN_WANT_KEY_UPDATE) || !is_settled(c))
         return PLX_ERR_AGAIN;
-    c->want |= CONN_WANT_KEY_UPDATE; // at the next tick: seal jobs may point at the present key
+    c->want |= CONN_WANT_KEY_UPDATE; // not before the next tick: seal jobs may point at the present key
     conn_wake(c);
     return PLX_OK;
 }

@@ -56,7 +56,8 @@ static bool has_handshake_keys(const struct plx_conn *c)
 // RFC 9002 section 6.2.2.1: the server may be waiting for octets of ours to be allowed to send.
 static bool is_client_unvalidated(const struct plx_conn *c)
 {
-    return !c->is_server && c->hs != NULL && !c->hs->is_address_known && c->state != PLX_CONN_CONFIRMED;
+    return !c->is_server && c->hs != NULL && !c->hs->is_address_known && c->state != PLX_CONN_CONFIRMED &&
+           c->packets_tx > 0;
 }
 
 static plx_time recovery_at(const struct plx_conn *c)
@@ -89,7 +90,7 @@ plx_time plx_conn_deadline(const struct plx_conn *c)
     t = plx_time_min(t, plx_paths_deadline(&c->paths));
     t = plx_time_min(t, c->old_keys_until);
     if (c->want & CONN_WANT_KEY_UPDATE)
-        t = c->now; // at the next tick
+        t = plx_time_min(t, plx_time_max(c->update_from, c->now)); // at the next tick that may
     if (c->hs != NULL)
         t = plx_time_min(t, handshake_at(c));
     if (c->hold == CONN_HOLD_PACE)

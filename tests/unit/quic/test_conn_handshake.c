@@ -191,7 +191,8 @@ static void test_chaos(void **state)
 static bool first_is_late(struct pair *pair, struct pair_dgram *d)
 {
     if (d->to == CLIENT && d->order == pair->filter_arg)
-        d->at = plx_time_after(d->at, PLX_MS(5));
+        d->at =
+            plx_time_after(d->at, PLX_MS(1)); // less than an eighth of a round trip: nobody takes it for lost
     return true;
 }
 
@@ -366,7 +367,8 @@ static void test_amplification(void **state)
         struct pair_end *e = &p.e[SERVER];
         ASSERT_ROW(heard, e->dgrams_rx == heard);
         ASSERT_ROW(heard, e->bytes_tx <= 3 * e->bytes_rx);
-        ASSERT_ROW(heard, e->bytes_tx >= 1200);
+        // The ClientHello takes two datagrams: one alone is only acknowledged.
+        ASSERT_ROW(heard, heard == 1 ? e->bytes_tx > 0 : e->bytes_tx >= 2 * PLX_DGRAM_MIN);
         pair_fini(&p);
     }
 }

@@ -85,7 +85,9 @@ static void test_by_count(void **state)
     for (int i = 0; i < 10; i++)
         request(PAIR_PATTERN / 4);
     assert_true(p.e[SERVER].env.stats.key_updates >= 5);
-    assert_int_equal(p.e[SERVER].env.stats.key_updates, p.e[CLIENT].env.stats.key_updates);
+    pair_run(&p, PLX_SEC(1));
+    assert_in_range(p.e[CLIENT].env.stats.key_updates, p.e[SERVER].env.stats.key_updates - 1,
+                    p.e[SERVER].env.stats.key_updates);
     assert_int_equal(p.e[CLIENT].steps[PLX_RX_DROP_AUTH], 0);
     pair_fini(&p);
 }
@@ -158,6 +160,7 @@ static void test_confidentiality_limit(void **state)
     struct plx_conn *c = p.e[SERVER].conn;
     p.filter = drop_to_server;
     c->tx_phase_first = c->space.next_pn; // as if it had just been updated
+    c->update_from = PLX_NEVER;
     c->tx_sealed = plx_aead_seal_limit(c->keys->tx.alg) - CONN_SEAL_RESERVE - 3;
     struct plx_stream *s;
     assert_int_equal(plx_stream_open(c, true, &s), PLX_OK);
