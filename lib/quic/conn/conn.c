@@ -178,13 +178,19 @@ static void on_acked(void *arg, enum plx_space_id space, const struct plx_ref *r
     }
 }
 
+static void requeued(struct plx_conn *c, uint32_t len)
+{
+    c->retransmitted++;
+    c->env->stats.retransmitted_bytes += len;
+}
+
 static void on_lost(void *arg, enum plx_space_id space, const struct plx_ref *ref)
 {
     struct plx_conn *c = arg;
     if (c->is_wound_down)
         return;
     if (ref->kind == PLX_REF_CRYPTO || ref->kind == PLX_REF_STREAM)
-        c->env->stats.retransmitted_bytes += ref->len;
+        requeued(c, ref->len);
     switch (ref->kind) {
     case PLX_REF_ACK:
     case PLX_REF_PING:

@@ -174,7 +174,7 @@ struct plx_conn {
     struct plx_cids_peer peer_cids;
     // --- counters ---
     uint64_t packets_rx, packets_tx, bytes_rx, bytes_tx, datagrams_rx, datagrams_tx;
-    uint64_t retransmitted; // packets with something that had been sent before
+    uint64_t retransmitted; // STREAM and CRYPTO frames whose octets were queued again
     // --- cold ---
     void *user;
     plx_dur idle_timeout; // the smaller of both; 0: none

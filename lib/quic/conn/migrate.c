@@ -62,8 +62,7 @@ void conn_path_mtu_update(struct plx_conn *c)
     if (p->mtu == mtu)
         return;
     p->mtu = mtu;
-    plx_cc_set_mtu(&c->recovery.cc, mtu);
-    c->recovery.pacer.mtu = mtu;
+    plx_recovery_set_mtu(&c->recovery, mtu);
 }
 
 void conn_on_path_event(struct plx_conn *c, enum plx_path_event ev)

@@ -135,8 +135,6 @@ static void record(struct plx_conn *c, struct conn_build *b, uint8_t ecn, plx_ti
         if (!c->has_spoken)
             c->spoke_at = now;
         c->has_spoken = true;
-        if (sp->probes_wanted > 0)
-            sp->probes_wanted--;
     } else if (b->refs.count > 0) {
         c->env->stats.acks_only_tx++;
     }

@@ -19,7 +19,6 @@ bool conn_has_frames(const struct plx_conn *c)
     const uint16_t mine = CONN_WANT_PING | CONN_WANT_HANDSHAKE_DONE | CONN_WANT_NEW_TOKEN;
     return (c->want & mine) != 0 || plx_cids_local_wants_write(&c->cids) ||
            plx_cids_peer_wants_write(&c->peer_cids) ||
-           plx_paths_next_probe(&c->paths, c->now) == c->paths.active ||
            (c->hs != NULL && plx_cstream_tx_wants(&c->hs->ctx[PLX_SPACE_APP]));
 }
 
@@ -38,8 +37,17 @@ static bool any_frames(const struct plx_conn *c)
     return false;
 }
 
-static bool any_ack_due(const struct plx_conn *c)
+// A PATH_CHALLENGE or PATH_RESPONSE for the active path: like acknowledgements these do not wait for the window.
+static bool probes_active_path(const struct plx_conn *c, plx_time now)
 {
+    return plx_paths_next_probe(&c->paths, now) == c->paths.active && conn_keys_can_seal(c, PLX_SPACE_APP);
+}
+
+// Acknowledgements, probes of recovery, probes of the path.
+static bool any_urgent(const struct plx_conn *c)
+{
+    if (probes_active_path(c, c->now))
+        return true;
     for (int i = 0; i < PLX_SPACE_COUNT; i++) {
         const struct plx_space *sp = conn_space((struct plx_conn *)(uintptr_t)c, (enum plx_space_id)i);
         if (sp != NULL && conn_keys_can_seal(c, (enum plx_space_id)i) &&
@@ -67,7 +75,7 @@ bool plx_conn_wants_tx(const struct plx_conn *c)
         return true;
     if (c->hold == CONN_HOLD_ADDRESS)
         return false;
-    if (any_ack_due(c))
+    if (any_urgent(c))
         return true;
     return c->hold == CONN_HOLD_NONE && any_frames(c);
 }
@@ -90,10 +98,13 @@ static void write_path(struct plx_conn *c, struct conn_dgram *dg, struct conn_bu
     dg->is_1200 = true;
 }
 
-static void write_app(struct plx_conn *c, struct conn_dgram *dg, struct conn_build *b, plx_time now)
+static void write_app(struct plx_conn *c, struct conn_dgram *dg, struct conn_build *b, bool is_all,
+                      plx_time now)
 {
-    if (plx_paths_next_probe(&c->paths, now) == c->paths.active)
+    if (probes_active_path(c, now))
         write_path(c, dg, b, now);
+    if (!is_all)
+        return;
     if ((c->want & CONN_WANT_HANDSHAKE_DONE) && plx_frame_handshake_done_write(&b->w)) {
         push_simple(b, PLX_REF_HANDSHAKE_DONE);
         c->want &= (uint16_t)~CONN_WANT_HANDSHAKE_DONE;
@@ -119,7 +130,8 @@ static void write_space(struct plx_conn *c, struct conn_dgram *dg, enum plx_spac
     if (sp == NULL || !conn_keys_can_seal(c, space))
         return;
     bool is_probe = sp->probes_wanted > 0;
-    bool elicits = is_probe || (may_elicit && space_has_frames(c, space));
+    bool is_all = is_probe || (may_elicit && space_has_frames(c, space));
+    bool elicits = is_all || (space == PLX_SPACE_APP && probes_active_path(c, now));
     bool rides_along = dg->count > 0 && plx_acks_has_news(&sp->acks);
     if (!elicits && !rides_along && !plx_acks_is_due(&sp->acks, now))
         return;
@@ -130,7 +142,7 @@ static void write_space(struct plx_conn *c, struct conn_dgram *dg, enum plx_spac
         plx_acks_write(&sp->acks, &b->w, &b->refs, CONN_ACK_DELAY_EXPONENT, now);
     uint8_t quiet = b->refs.count; // references so far are of frames that elicit nothing
     if (elicits && space == PLX_SPACE_APP)
-        write_app(c, dg, b, now);
+        write_app(c, dg, b, is_all, now);
     else if (elicits)
         plx_cstream_tx_write(&c->hs->ctx[space], &b->w, &b->refs);
     //= rfc9002 6.2.4 "the sender SHOULD send a PING or other ack-eliciting frame"
@@ -176,7 +188,8 @@ static bool allow(struct plx_conn *c, struct conn_dgram *dg)
 static bool may_elicit(struct plx_conn *c, plx_time now)
 {
     plx_time wait = PLX_NEVER;
-    if (plx_recovery_can_send(&c->recovery, now, &wait) > 0)
+    // A rest of the window that no full packet fits into counts as none: in bulk it would only make small packets.
+    if (plx_recovery_can_send(&c->recovery, now, &wait) >= plx_paths_active(&c->paths)->mtu)
         return true;
     c->hold = plx_time_is_never(wait) ? CONN_HOLD_WINDOW : CONN_HOLD_PACE;
     c->pace_at = wait;
@@ -231,19 +244,12 @@ static bool tx_some(struct plx_conn *c, struct plx_tx *tx, uint16_t dgrams_max, 
 {
     plx_streams_run_resumed(&c->streams, now);
     c->hold = CONN_HOLD_NONE;
-    uint16_t count = 0;
-    for (uint8_t idx; (idx = side_path(c)) != PLX_PATH_NONE; count++) {
+    for (uint16_t count = 0; !conn_is_winding_down(c) && plx_conn_wants_tx(c); count++) {
         if (count == dgrams_max || !has_room(tx))
             return true;
-        if (!tx_side(c, tx, idx, now))
+        uint8_t idx = side_path(c);
+        if ((idx == PLX_PATH_NONE || !tx_side(c, tx, idx, now)) && !tx_dgram(c, tx, now))
             break;
-    }
-    while (!conn_is_winding_down(c) && plx_conn_wants_tx(c)) {
-        if (count == dgrams_max || !has_room(tx))
-            return true;
-        if (!tx_dgram(c, tx, now))
-            break;
-        count++;
     }
     // Section 7.8 of RFC 9002: who has nothing to send does not use the window, and must not make it grow.
     plx_recovery_set_app_limited(&c->recovery,
