@@ -13,9 +13,13 @@ LOOPBACK = ('127.0.0.1', '::1')
 
 
 class Server:
-    def __init__(self, lab, kind, proc, port, addresses, close=None):
+    def __init__(self, lab, kind, proc, port, addresses, close=None, is_kernel=True):
+        """is_kernel: the port can be seen among the kernel's sockets; else the program must say that it listens."""
         self.lab, self.kind, self.proc, self.port, self.addresses, self._close = lab, kind, proc, port, addresses, close
-        proc.wait_udp(port)
+        if is_kernel:
+            proc.wait_udp(port)
+        else:
+            proc.wait_line(rf':{port}\b', 30)
 
     def url(self, path, host=None):
         host = host or ('localhost' if self.addresses == LOOPBACK else self.addresses[0])
@@ -143,9 +147,9 @@ def aioquic(lab, site, address='127.0.0.1'):
 ALL = {'nginx': nginx, 'caddy': caddy, 'haproxy': haproxy, 'gtlsserver': gtlsserver, 'aioquic': aioquic}
 
 
-def plx_serve(lab, site, *options, addresses=LOOPBACK, driver='udp', env=None, netns=None, port=None, eal=()):
-    """Ours. One engine listens on every address: --listen may be given again."""
-    port, cert = port or lab.port(), lab.cert()
+def plx_serve(lab, site, *options, addresses=LOOPBACK, driver='udp', env=None, netns=None, eal=()):
+    """Ours. One engine listens on every address: --listen may be given again. `eal` is what follows "--" with ethdev."""
+    port, cert = lab.port(), lab.cert()
     argv = [lab.program('apps/plx-serve')]
     for a in addresses:
         argv += ['--listen', f'{bracket(a)}:{port}']
@@ -153,6 +157,4 @@ def plx_serve(lab, site, *options, addresses=LOOPBACK, driver='udp', env=None, n
     if eal:
         argv += ['--', *eal]
     proc = lab.start('plx-serve', argv, env=env, netns=netns)
-    if driver != 'udp':
-        raise LabError('only kernel sockets can be waited for by port; use PlxFrames for ' + driver)
-    return Server(lab, 'plx-serve', proc, port, addresses)
+    return Server(lab, 'plx-serve', proc, port, addresses, is_kernel=driver == 'udp')
