@@ -207,6 +207,7 @@ void plx_h3_conn_fail(struct plx_h3_conn *c, uint64_t code, const char *why)
     if (c->state != CONN_OPEN)
         return; // later failures are echoes of the first
     c->state = CONN_FAILED;
+    c->fail_code = code;
     c->io->close(c->io_arg, code, why);
 }
 
@@ -338,9 +339,11 @@ void plx_h3_on_closed(struct plx_h3_conn *c, struct plx_h3_stream *hs)
 {
     struct plx_h3_req *req = as_request(hs);
 
-    if (req != NULL)
+    if (req != NULL) {
+        if (req->close_code == 0 && c->state == CONN_FAILED)
+            req->close_code = c->fail_code; // it ends because the connection does
         plx_h3_req_free(req);
-    else if (hs == &c->control || hs == &c->decoder)
+    } else if (hs == &c->control || hs == &c->decoder)
         plx_h3_conn_fail(c, PLX_H3_CLOSED_CRITICAL_STREAM, "a critical stream of ours is closed");
     else
         plx_h3_ustream_free(PLX_CONTAINER(hs, struct ustream, s));

@@ -21,7 +21,8 @@ struct huffman_long {
 
 #include "h3/huffman_tables.inc"
 
-enum { FAST_BITS = 11, EOS = 256, EOS_BITS = 30 };
+enum { FAST_BITS = 12, EOS = 256, EOS_BITS = 30, FAST_STEPS = 4 };
+_Static_assert(FAST_STEPS * FAST_BITS <= 56, "all steps go without another refill");
 
 // What an entry of huffman_fast says; see tools/gen-qpack.
 static unsigned entry_count(uint32_t e)
@@ -106,6 +107,22 @@ enum plx_huffman plx_huffman_decode(const uint8_t *src, size_t len, uint8_t *dst
     uint8_t *to = dst, *to_end = dst + cap;
 
     *out_len = 0;
+    while (w.end - w.p >= 8 && to_end - to >= 2 * FAST_STEPS) {
+        refill(&w); // at least 56 bits: enough for all steps
+        unsigned step = 0;
+        for (; step < FAST_STEPS; step++) {
+            uint32_t e = huffman_fast[w.bits >> (64 - FAST_BITS)];
+            if (entry_count(e) == 0)
+                break;
+            to[0] = (uint8_t)e;
+            to[1] = (uint8_t)(e >> 8); // overwritten by the next when there is only one
+            to += entry_count(e);
+            w.bits <<= entry_bits(e);
+            w.count -= entry_bits(e);
+        }
+        if (step < FAST_STEPS)
+            break; // a long code
+    }
     for (;;) {
         refill(&w);
         while (w.count >= FAST_BITS && to_end - to >= 2) {

@@ -1,7 +1,7 @@
 // huffman.h -- the string code of HPACK and QPACK (RFC 7541 section 5.2 and Appendix B).
 //
-// Decoding looks at 11 bits at a time: every common symbol takes 5 to 7 bits, so one look-up mostly yields two
-// octets, from a table of 8 KB of which ordinary text touches a few lines. Codes beyond 11 bits are rare (controls,
+// Decoding looks at 12 bits at a time: every common symbol takes 5 or 6 bits, so one look-up mostly yields two
+// octets, from a table of 16 KB of which ordinary text touches a part. Codes beyond 12 bits are rare (controls,
 // UTF-8) and are found by their length, because the code is canonical. A byte-wise state machine was rejected: its
 // table is eight times as large and it yields less than two octets per step as well.
 //
