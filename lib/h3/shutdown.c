@@ -2,7 +2,8 @@
 //
 // A server says it twice: first the largest ID, so that the client stops asking; and when that has been acknowledged,
 // so that requests already on their way have arrived, the ID behind the last request that it will answer. Nobody
-// measures time here: the acknowledgment of the first is the round trip that the RFC asks to allow for.
+// measures time here: the acknowledgment of the first is the round trip that the RFC asks to allow for. When no request
+// is open nobody is made to wait for it: the second follows at once, and what it refuses can safely be asked elsewhere.
 
 #include "h3/conn_int.h"
 
@@ -32,9 +33,9 @@ void plx_h3_shutdown_step(struct plx_h3_conn *c)
         // A client takes no pushes, so the first ID that it refuses is 0.
         if (goaway_send(c, c->is_server ? warning_id : 0))
             c->shutdown = c->is_server ? SHUTDOWN_WARNED : SHUTDOWN_FINAL;
-        return;
     }
-    if (c->shutdown == SHUTDOWN_WARNED && c->io->unsent(c->io_arg, c->control.ts) == 0) {
+    if (c->shutdown == SHUTDOWN_WARNED &&
+        (plx_list_is_empty(&c->requests) || c->io->unsent(c->io_arg, c->control.ts) == 0)) {
         if (goaway_send(c, c->request_id_next))
             c->shutdown = SHUTDOWN_FINAL;
     }
@@ -54,9 +55,6 @@ bool plx_h3_conn_is_drained(const struct plx_h3_conn *c)
         return false;
     if (c->shutdown == SHUTDOWN_FINAL)
         return true;
-    // The first GOAWAY is acknowledged and nothing is on its way: the second would tell nobody anything.
-    if (c->shutdown == SHUTDOWN_WARNED)
-        return c->io->unsent(c->io_arg, c->control.ts) == 0;
     // A client that may ask for nothing more has no use for the connection either.
     return !c->is_server && c->goaway_received != UINT64_MAX;
 }

@@ -149,7 +149,7 @@ static void answer(struct exchange *x)
         err = plx_h3_respond_block(req, app->big_block);
     } else if (path_is(x, "/interim")) {
         err = plx_h3_send_interim(req, 103, fields, 1);
-        plx_check(err == PLX_OK && plx_h3_send_interim(req, 101, fields, 1) == PLX_ERR_INVALID);
+        plx_check(err != PLX_OK || plx_h3_send_interim(req, 101, fields, 1) == PLX_ERR_INVALID);
         err = plx_h3_respond(req, 200, fields, 2, owned("hello", 5), true);
         disown(err);
     } else if (path_is(x, "/pieces")) {
@@ -160,7 +160,7 @@ static void answer(struct exchange *x)
         x->out_trailers = true;
         pump(x);
     } else if (path_is(x, "/204")) {
-        plx_check(plx_h3_respond(req, 204, NULL, 0, (struct plx_buf){"x", 1, NULL}, true) == PLX_ERR_INVALID);
+        plx_check(plx_h3_respond(req, 204, NULL, 0, (struct plx_buf){"x", 1, NULL}, true) == PLX_ERR_INVALID); // no content
         err = plx_h3_respond(req, 204, NULL, 0, none, true);
     } else if (path_is(x, "/cancel")) {
         plx_h3_cancel(req, PLX_H3_REQUEST_CANCELLED);
@@ -172,6 +172,8 @@ static void answer(struct exchange *x)
     } else {
         err = plx_h3_respond(req, 404, fields, 2, none, true);
     }
+    if (err == PLX_ERR_CLOSED)
+        return; // the peer wants no answer
     plx_check(err == PLX_OK);
     if (!path_is(x, "/pieces"))
         plx_check(plx_h3_respond(req, 200, NULL, 0, none, true) == PLX_ERR_INVALID); // a second one
