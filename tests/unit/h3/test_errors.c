@@ -435,12 +435,80 @@ static void test_blocked_trailers(void **state)
     app_fini(&a);
 }
 
+// A core without memory: a request that needs some is rejected untouched, one that needs none is served; a table that
+// does not fit ends the connection. Afterwards everything goes on.
+static void test_without_memory(void **state)
+{
+    static const struct {
+        const char *script; // what it needs memory for is beside it
+        enum outcome outcome;
+        uint64_t code;
+    } scripts[] = {
+        {"R" GET ".", FINE, 0},
+        {"R 0108 0200; R d1 d7", STREAM, PLX_H3_REQUEST_REJECTED},        // a head in two pieces
+        {"R 0108 0200 d1 d7 500161 80", STREAM, PLX_H3_REQUEST_REJECTED}, // a head that is blocked
+        {"R" POST("") "[a=b]; R 2100", STREAM, PLX_H3_INTERNAL_ERROR},    // trailers that wait for the end
+        {"c 02 3fe11f c1042f343034", CLOSE, PLX_H3_INTERNAL_ERROR},       // an entry
+        {"c 02 3fe11f c1042f", CLOSE, PLX_H3_INTERNAL_ERROR},             // an instruction that is cut
+        {"c 00 0402 06; c 01", CLOSE, PLX_H3_INTERNAL_ERROR},              // SETTINGS that are cut
+    };
+    static void *taken[(1 << 16) + 1];
+
+    (void)state;
+    for (unsigned i = 0; i < ROWS(scripts); i++) {
+        world_init(&w, 1, 0, NULL, NULL, &app_server);
+        app_init(&a);
+        struct side *s = &w.side[SERVER];
+        unsigned count = 0;
+        while ((taken[count] = plx_slab_take(&s->slab, 64)) != NULL)
+            count++;
+        unsigned stream = play(scripts[i].script, CLIENT);
+        EXPECT_ROW(i, s->is_closed == (scripts[i].outcome == CLOSE));
+        EXPECT_ROW(i, !s->is_closed || s->close_code == scripts[i].code);
+        EXPECT_ROW(i, w.stream[stream].dir[SERVER].is_reset == (scripts[i].outcome == STREAM));
+        EXPECT_ROW(i, scripts[i].outcome != STREAM ||
+                          w.stream[stream].dir[SERVER].reset_code == scripts[i].code);
+        while (count > 0)
+            plx_slab_give(&s->slab, taken[--count], 64);
+        if (!s->is_closed) {
+            (void)play("S" GET ".", CLIENT);
+            EXPECT_ROW(i, strcmp(a.server[a.server_count - 1].path, "/404") == 0);
+        }
+        world_fini(&w, PLX_H3_NO_ERROR);
+        app_fini(&a);
+    }
+}
+
+// No stream object left: the stream is refused, the connection stays.
+static void test_without_objects(void **state)
+{
+    void *taken[WORLD_STREAMS];
+    unsigned count = 0;
+
+    (void)state;
+    world_init(&w, 1, 0, NULL, NULL, &app_server);
+    app_init(&a);
+    (void)play(S, CLIENT);
+    while (plx_pool_in_use(&w.side[SERVER].streams) < WORLD_STREAMS)
+        taken[count++] = plx_pool_take(&w.side[SERVER].streams);
+    unsigned stream = play("R" GET ".", CLIENT);
+    assert_true(w.stream[stream].dir[SERVER].is_reset);
+    assert_int_equal(w.stream[stream].dir[SERVER].reset_code, PLX_H3_REQUEST_REJECTED);
+    while (count > 0)
+        plx_pool_give(&w.side[SERVER].streams, taken[--count]);
+    stream = play("S" GET ".", CLIENT);
+    assert_true(w.stream[stream].dir[SERVER].has_fin);
+    world_fini(&w, PLX_H3_NO_ERROR);
+    app_fini(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_server),           cmocka_unit_test(test_client),
         cmocka_unit_test(test_excessive_load),   cmocka_unit_test(test_431),
         cmocka_unit_test(test_blocked_and_told), cmocka_unit_test(test_blocked_trailers),
+        cmocka_unit_test(test_without_memory),   cmocka_unit_test(test_without_objects),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
