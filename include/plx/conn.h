@@ -52,7 +52,7 @@ struct plx_conn_handler {
     size_t (*on_data)(struct plx_stream *stream, const uint8_t *data, size_t len, bool fin);
     void (*on_reset)(struct plx_stream *stream, uint64_t code);         // the peer gave up sending
     void (*on_stop_sending)(struct plx_stream *stream, uint64_t code);  // the peer does not want ours: it was reset with that code
-    void (*on_writable)(struct plx_stream *stream);                     // after PLX_ERR_AGAIN
+    void (*on_writable)(struct plx_stream *stream);                     // after PLX_ERR_AGAIN, or as plx_stream_notify asked
     void (*on_stream_closed)(struct plx_stream *stream);                // last call for it: forget the pointer
     void (*on_streams_available)(struct plx_conn *conn);                // the peer raised a stream limit
     void (*on_session)(struct plx_conn *conn, const void *session, size_t len); // client: for plx_connect_cfg.session later
@@ -97,6 +97,9 @@ PLX_API uint64_t plx_stream_id(const struct plx_stream *s);
 PLX_API bool plx_stream_is_uni(const struct plx_stream *s);
 PLX_API bool plx_stream_is_local(const struct plx_stream *s);  // opened by us
 PLX_API uint64_t plx_stream_unsent(const struct plx_stream *s); // queued, not yet acknowledged
+// on_writable will be called once, when fewer than `below` octets are queued and unacknowledged: for programs that keep a bounded
+// amount ahead of the peer rather than all that the queue takes. Takes effect with the next acknowledgement.
+PLX_API void plx_stream_notify(struct plx_stream *s, uint64_t below);
 PLX_API void *plx_stream_user(const struct plx_stream *s);
 PLX_API void plx_stream_set_user(struct plx_stream *s, void *user);
 PLX_API struct plx_conn *plx_stream_conn(const struct plx_stream *s);

@@ -88,7 +88,7 @@ struct plx_h3_handler {
     size_t (*on_body)(struct plx_h3_req *req, const uint8_t *data, size_t len);
     // The message is complete and valid; trailers NULL or borrowed.
     void (*on_end)(struct plx_h3_req *req, const struct plx_field *trailers, uint16_t trailer_count);
-    // After a send returned PLX_ERR_AGAIN, or when less than half of the send queue is left unacknowledged: room again.
+    // After a send returned PLX_ERR_AGAIN, when there is room again; or as plx_h3_req_notify() asked.
     void (*on_writable)(struct plx_h3_req *req);
     // Last call for this request. code: PLX_H3_NO_ERROR when both directions ended well, else the reset or connection error code;
     // is_peer tells who raised it.
@@ -106,6 +106,9 @@ PLX_API void *plx_h3_req_ctx(const struct plx_h3_req *req);            // the ha
 PLX_API struct plx_h3_conn *plx_h3_req_conn(const struct plx_h3_req *req);
 PLX_API uint64_t plx_h3_req_id(const struct plx_h3_req *req);          // the stream ID
 PLX_API uint64_t plx_h3_req_unsent(const struct plx_h3_req *req);      // octets accepted but not yet acknowledged
+
+// on_writable will be called once, when fewer than `below` octets are accepted and unacknowledged: see plx_stream_notify().
+PLX_API void plx_h3_req_notify(struct plx_h3_req *req, uint64_t below);
 
 // --- server ------------------------------------------------------------------------------------------------
 

@@ -32,6 +32,8 @@ struct plx_h3_io {
     // The bytes that plx_h3_on_data left should be offered again, soon (not from inside this call).
     void (*resume)(void *arg, void *ts);
     uint64_t (*unsent)(void *arg, void *ts); // octets not yet acknowledged
+    // plx_h3_on_writable once, when fewer octets than that are not yet acknowledged.
+    void (*notify)(void *arg, void *ts, uint64_t below);
     // The connection must end with this application error code.
     void (*close)(void *arg, uint64_t code, const char *why);
 };

@@ -190,3 +190,11 @@ uint64_t plx_h3_req_unsent(const struct plx_h3_req *req)
         return 0;
     return c->io->unsent(c->io_arg, req->s.ts) + req->pending.len;
 }
+
+void plx_h3_req_notify(struct plx_h3_req *req, uint64_t below)
+{
+    const struct plx_h3_conn *c = req->s.conn;
+
+    if (plx_h3_conn_is_open(c) && req->s.ts != NULL)
+        c->io->notify(c->io_arg, req->s.ts, below);
+}

@@ -11,6 +11,11 @@ enum plx_err plx_stream_send(struct plx_stream *s, struct plx_buf buf, bool fin)
     return plx_streams_send(s->streams, s, &buf, 1, fin);
 }
 
+enum plx_err plx_stream_send_many(struct plx_stream *s, const struct plx_buf *bufs, uint16_t count, bool fin)
+{
+    return plx_streams_send(s->streams, s, bufs, count, fin);
+}
+
 enum plx_err plx_stream_send_copy(struct plx_stream *s, const void *data, size_t len, bool fin)
 {
     return plx_streams_send_copy(s->streams, s, data, len, fin);
@@ -44,6 +49,11 @@ bool plx_stream_is_uni(const struct plx_stream *s)
 bool plx_stream_is_local(const struct plx_stream *s)
 {
     return plx_stream_id_is_server(s->id) == s->streams->cfg.is_server;
+}
+
+void plx_stream_notify(struct plx_stream *s, uint64_t below)
+{
+    s->notify_below = below;
 }
 
 uint64_t plx_stream_unsent(const struct plx_stream *s)

@@ -63,6 +63,7 @@ struct plx_stream {
     struct plx_recvbuf *held;
     struct plx_flow flow;
     uint64_t reset_code, stop_code;
+    uint64_t notify_below; // on_writable is owed when fewer octets than this are unacknowledged; 0: not
 };
 
 _Static_assert(offsetof(struct plx_stream, send) == 64, "who it is and what arrives must fit one line");

@@ -17,8 +17,10 @@ static void on_stream_acked(struct plx_streams *ss, const struct plx_ref *ref)
     }
     if (s->ready_in != PLX_SCHED_NONE || s->send.acks != NULL || s->send.next < s->send.sent_max)
         plx_stream_reschedule(s);
-    if ((s->flags & PLX_STREAM_WANTS_ROOM) != 0 && plx_sendbuf_has_room(&s->send)) {
+    bool has_room = (s->flags & PLX_STREAM_WANTS_ROOM) != 0 && plx_sendbuf_has_room(&s->send);
+    if (has_room || (s->notify_below > 0 && s->send.end - s->send.acked < s->notify_below)) {
         s->flags &= (uint16_t)~PLX_STREAM_WANTS_ROOM;
+        s->notify_below = 0;
         ss->events->on_writable(ss->arg, s);
     }
 }

@@ -182,6 +182,11 @@ static void io_close(void *arg, uint64_t code, const char *why)
     snprintf(s->close_why, sizeof s->close_why, "%s", why);
 }
 
+static void io_notify(void *arg, void *ts, uint64_t below)
+{
+    (void)arg, (void)ts, (void)below; // whoever asks hears of every acknowledgement here
+}
+
 static const struct plx_h3_io io = {
     .open_uni = io_open_uni,
     .open_bidi = io_open_bidi,
@@ -191,6 +196,7 @@ static const struct plx_h3_io io = {
     .stop_sending = io_stop_sending,
     .resume = io_resume,
     .unsent = io_unsent,
+    .notify = io_notify,
     .close = io_close,
 };
 
