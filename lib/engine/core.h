@@ -1,0 +1,221 @@
+// core.h -- one worker: a queue of the port and everything that happens on it.
+//
+// A breath takes up to 64 datagrams and walks them through phases, each a function over an array (DESIGN: "the engine handles
+// bursts, not packets"):
+//
+//   rx.c:    pull, parse, find, unmask, open, deliver     demux.c: find's tables, births, hand-over
+//   core.c:  timers, the dead, the breath itself          tx.c:    build, seal, mask, send
+//   admit.c: answers without a connection                 glue_*.c: events of connections to HTTP/3 and to programs
+//
+// Datagrams with several QUIC packets are walked in rounds, one packet of each datagram a round, because the keys of the
+// second packet may come out of the first. On established connections there is one round.
+//
+// A core shares nothing but the ring by which other cores hand it datagrams (handoff.c) and the counters that others read.
+// Time comes in as an argument: the same core runs under the simulator, where an hour takes a second.
+
+#ifndef PLX_ENGINE_CORE_H
+#define PLX_ENGINE_CORE_H
+
+#include <plx/engine.h>
+
+#include "base/counter.h"
+#include "base/list.h"
+#include "base/mailbox.h"
+#include "base/pool.h"
+#include "base/slab.h"
+#include "base/table.h"
+#include "base/wheel.h"
+#include "engine/frames.h"
+#include "engine/handoff.h"
+#include "engine/random.h"
+#include "h3/conn.h"
+#include "quic/conn/conn.h"
+#include "quic/wire/token.h"
+
+enum {
+    PLX_BURST_MAX = 64,          // datagrams a breath takes, and QUIC packets a round walks
+    PLX_ROUNDS_MAX = 64,         // a 1500-octet datagram cannot hold more packets worth looking at
+    PLX_LATER_TRIES = 3,         // rounds a packet waits for keys that come out of its own burst
+    PLX_TX_JOBS_MAX = 256,       // QUIC packets sealed together
+    PLX_TX_QUANTUM = 32,         // datagrams one connection may send per breath
+    PLX_CONN_ALIGN = 64,
+    PLX_RESETS_PER_TICK = 100,   // stateless resets per tick and core, RFC 9000 section 10.3.3
+};
+
+enum plx_drop {
+#define X(name, side, help) PLX_DROP_##name,
+#include "engine/drops.def"
+#undef X
+    PLX_DROP_COUNT,
+};
+
+enum plx_stop_stage { PLX_STOP_NO, PLX_STOP_GRACE /* no new connections, GOAWAY sent */, PLX_STOP_CLOSING /* all told to close */, PLX_STOP_DONE };
+
+struct plx_core;
+
+// What the engine adds to a connection; it stands right behind struct plx_conn in the same pool object.
+struct plx_econn {
+    struct plx_core *core;
+    struct plx_timer timer;
+    struct plx_list ready; // linked: has, or may have, something to send
+    struct plx_list all;
+    struct plx_h3_conn *h3;
+    const struct plx_conn_handler *raw; // NULL with h3, and before the handshake is complete
+    struct plx_cid first_cid; // server: the ID that the client chose for its first packets
+    uint64_t odcid_key;       // its key in core->odcids
+    struct plx_addr source;  // a source port of its own, af NONE: none
+    bool has_odcid;
+    bool is_dead;
+    bool was_opened;         // on_open was called: on_close is owed
+    bool wants_h3;           // client: which handler hears of a connection that never opened
+    struct plx_close_info why;
+};
+
+// A datagram (or what is left of it) that waits for its round.
+struct plx_work {
+    struct plx_pkt *pkt;
+    struct plx_conn *stash_of; // not NULL: the packet came out of that connection's stash
+    uint16_t offset;
+    uint8_t tries;
+    bool is_first; // the datagram's first packet: its octets are counted with it
+};
+
+struct plx_slot { // one QUIC packet in a round
+    struct plx_rx rx;
+    struct plx_conn *conn; // NULL: dropped, or no more to do
+    struct plx_work work;
+};
+
+struct plx_burst { // one round
+    uint16_t count;
+    struct plx_slot slot[PLX_BURST_MAX];
+    uint16_t job_count;
+    uint8_t job_slot[PLX_BURST_MAX]; // which slot a job belongs to
+    struct plx_mask_job mask[PLX_BURST_MAX];
+    struct plx_aead_job open[PLX_BURST_MAX];
+};
+
+struct plx_counters { // written by the core alone, read by anybody (base/counter.h)
+    uint64_t busy_ns, idle_ns, breaths, breaths_busy;
+    uint64_t datagrams_rx, datagrams_tx, bytes_rx, bytes_tx;
+    uint64_t handed_over, taken_over, retries, vnegs, resets, requests;
+    uint64_t conns_open, streams_open, buffer_bytes;
+    uint64_t drops[PLX_DROP_COUNT];
+};
+
+struct plx_core {
+    struct plx_engine *engine;
+    struct plx_port *port;
+    const struct plx_port_ops *ops;
+    struct plx_port_caps caps;
+    uint16_t index, queue;
+    plx_time now; // of this breath
+
+    struct plx_conn_env env;
+    struct plx_quic_cfg quic_cfg;
+    struct plx_h3_env h3_env;
+
+    size_t conn_size; // octets of struct plx_conn, rounded: where its plx_econn stands
+    struct plx_pool conns, handshakes, keys, streams, h3_conns, h3_streams;
+    struct plx_slab slab;
+    struct plx_table cids;   // connection IDs that we issued (8 octets as a number) -> index in conns
+    struct plx_table odcids; // hash of clients' first Destination Connection IDs -> index in conns
+    struct plx_wheel wheel;
+    struct plx_list ready, all, dead;
+    struct plx_random random;
+
+    struct plx_frames *frames; // ports of frames: our end of IP; else NULL
+
+    // receive
+    struct plx_pkt *rx_pkts[PLX_BURST_MAX];
+    uint16_t rx_count;
+    struct plx_work work[4 * PLX_BURST_MAX];
+    uint16_t work_count;
+    struct plx_work next[4 * PLX_BURST_MAX];
+    uint16_t next_count;
+    struct plx_burst burst;
+
+    // transmit
+    struct plx_tx tx;
+    struct plx_pkt *tx_spare[PLX_BURST_MAX];
+    struct plx_pkt *tx_out[PLX_TX_JOBS_MAX];
+    struct plx_aead_job tx_seals[PLX_TX_JOBS_MAX];
+    struct plx_mask_job tx_masks[PLX_TX_JOBS_MAX];
+    struct plx_tx_mask tx_headers[PLX_TX_JOBS_MAX];
+
+    // answers without a connection
+    struct plx_aead_key scratch_key;
+    struct plx_hp_key scratch_hp;
+    struct plx_token_seen tokens_seen;
+
+    // hand-over between cores
+    struct plx_mailbox inbox;   // datagrams for us that other queues received
+    struct plx_mailbox returns; // ours that other cores are done with
+    struct plx_sleep sleep;
+
+    void *user;          // of the program, from on_core_start
+    plx_time tick_at;
+    uint32_t resets_left;
+    uint8_t stop_stage;  // enum plx_stop_stage
+    plx_time stop_at;
+    struct plx_counters n;
+    // What other threads may read: n and env.stats, copied every tick.
+    struct plx_counter pub_n[sizeof(struct plx_counters) / 8];
+    struct plx_counter pub_conn[sizeof(struct plx_conn_stats) / 8];
+};
+
+static inline struct plx_econn *plx_econn_of(const struct plx_core *k, const struct plx_conn *c)
+{
+    return (struct plx_econn *)((uint8_t *)(uintptr_t)c + k->conn_size);
+}
+
+static inline struct plx_conn *plx_econn_conn(const struct plx_econn *e)
+{
+    return (struct plx_conn *)((uint8_t *)(uintptr_t)e - e->core->conn_size);
+}
+
+static inline void plx_core_drop(struct plx_core *k, enum plx_drop why) { k->n.drops[why]++; }
+
+// core.c
+PLX_MUST_USE enum plx_err plx_core_init(struct plx_core *k, struct plx_engine *e, uint16_t index, plx_time now, char *err, size_t err_len);
+void plx_core_fini(struct plx_core *k);
+// Everything once; true when there was work, or is some left. The simulator calls it with virtual time.
+bool plx_core_breath(struct plx_core *k, plx_time now);
+// The next moment at which a breath would do something without anything being received.
+plx_time plx_core_deadline(const struct plx_core *k);
+void plx_core_wake(struct plx_core *k, struct plx_conn *c);  // c is put on the ready list
+void plx_core_rearm(struct plx_core *k, struct plx_conn *c); // its timer follows its deadline
+struct plx_conn *plx_core_conn_take(struct plx_core *k);     // an object with its econn made; NULL and counted when there is none
+void plx_core_conn_give(struct plx_core *k, struct plx_conn *c);
+void plx_core_conn_begin(struct plx_core *k, struct plx_conn *c); // it was initialised: timers, lists and counters take it on
+void plx_core_stop(struct plx_core *k, plx_time deadline);   // no new connections; GOAWAY
+bool plx_core_is_stopped(const struct plx_core *k);
+
+// rx.c
+uint16_t plx_core_rx(struct plx_core *k);
+
+// demux.c
+struct plx_conn *plx_demux_find(struct plx_core *k, const struct plx_pkt_hdr *hdr);
+bool plx_demux_add_cid(struct plx_core *k, const struct plx_conn *c, const struct plx_cid *cid);
+void plx_demux_remove_cid(struct plx_core *k, const struct plx_cid *cid);
+bool plx_demux_add_odcid(struct plx_core *k, struct plx_conn *c, const struct plx_cid *cid);
+void plx_demux_remove_odcid(struct plx_core *k, struct plx_econn *e);
+
+// admit.c: a packet that no connection claims. Returns a new connection for it, or NULL when it was answered or dropped (and counted).
+struct plx_conn *plx_admit(struct plx_core *k, struct plx_slot *s);
+void plx_admit_vneg(struct plx_core *k, const struct plx_slot *s);
+
+// tx.c
+bool plx_core_tx(struct plx_core *k); // true when some connection has more to say now
+struct plx_pkt *plx_tx_reply(struct plx_core *k, const struct plx_pkt *to); // an empty buffer, addressed to the sender of `to` unless that is NULL; NULL: none left
+void plx_tx_reply_send(struct plx_core *k, struct plx_pkt *pkt);
+void plx_tx_flush(struct plx_core *k);
+
+// stats.c
+void plx_core_publish(struct plx_core *k);
+
+// glue.c
+extern const struct plx_conn_events plx_glue_events;
+void plx_glue_dead(struct plx_core *k, struct plx_conn *c); // tells the program that c is over, before it is given back
+
+#endif

@@ -1,0 +1,60 @@
+// demux.c -- from connection IDs to connections.
+//
+// IDs that we issued are eight octets, unpredictable but for the core in the first, and looked up as a number. A client's
+// first Destination Connection ID is its own invention, of any length from 8 to 20 (RFC 9000 section 7.2): those go by a keyed
+// hash into a table of their own, only while the handshake lasts, so that nobody can aim at a bucket.
+
+#include <string.h>
+
+#include "engine/core.h"
+
+static uint64_t cid_key(const struct plx_cid *cid)
+{
+    uint64_t key;
+    memcpy(&key, cid->bytes, sizeof key);
+    return key;
+}
+
+static struct plx_conn *conn_at(struct plx_core *k, uint32_t idx)
+{
+    return idx == PLX_TABLE_NONE ? NULL : plx_pool_at(&k->conns, idx);
+}
+
+struct plx_conn *plx_demux_find(struct plx_core *k, const struct plx_pkt_hdr *hdr)
+{
+    struct plx_conn *c = NULL;
+
+    if (hdr->dcid.len == PLX_CID_LEN)
+        c = conn_at(k, plx_table_find(&k->cids, cid_key(&hdr->dcid)));
+    if (c == NULL && (hdr->type == PLX_PKT_INITIAL || hdr->type == PLX_PKT_ZERO_RTT))
+        c = conn_at(k, plx_table_find(&k->odcids, plx_table_key(&k->odcids, hdr->dcid.bytes, hdr->dcid.len)));
+    return c;
+}
+
+bool plx_demux_add_cid(struct plx_core *k, const struct plx_conn *c, const struct plx_cid *cid)
+{
+    plx_check(cid->len == PLX_CID_LEN);
+    return plx_table_add(&k->cids, cid_key(cid), plx_pool_idx(&k->conns, c));
+}
+
+void plx_demux_remove_cid(struct plx_core *k, const struct plx_cid *cid)
+{
+    plx_table_remove(&k->cids, cid_key(cid));
+}
+
+bool plx_demux_add_odcid(struct plx_core *k, struct plx_conn *c, const struct plx_cid *cid)
+{
+    struct plx_econn *e = plx_econn_of(k, c);
+
+    e->odcid_key = plx_table_key(&k->odcids, cid->bytes, cid->len);
+    e->has_odcid = plx_table_add(&k->odcids, e->odcid_key, plx_pool_idx(&k->conns, c));
+    return e->has_odcid;
+}
+
+void plx_demux_remove_odcid(struct plx_core *k, struct plx_econn *e)
+{
+    if (!e->has_odcid)
+        return;
+    plx_table_remove(&k->odcids, e->odcid_key);
+    e->has_odcid = false;
+}

@@ -1,0 +1,178 @@
+// glue_h3.c -- see glue_h3.h. One half gives HTTP/3 the streams it asks for, the other brings it their events.
+
+#include "engine/glue_h3.h"
+
+#include <string.h>
+
+#include "engine/engine.h"
+
+// --- what HTTP/3 may do with the transport: struct plx_h3_io, its arg is the connection ----------------------
+
+static void *io_open(struct plx_conn *c, struct plx_h3_stream *hs, bool is_uni, uint64_t *id)
+{
+    struct plx_stream *s;
+
+    if (plx_stream_open(c, is_uni, &s) != PLX_OK)
+        return NULL;
+    plx_stream_set_user(s, hs);
+    *id = plx_stream_id(s);
+    return s;
+}
+
+static void *io_open_uni(void *arg, struct plx_h3_stream *hs, uint64_t *id)
+{
+    return io_open(arg, hs, true, id);
+}
+
+static void *io_open_bidi(void *arg, struct plx_h3_stream *hs, uint64_t *id)
+{
+    void *s = io_open(arg, hs, false, id);
+    if (s != NULL)
+        plx_conn_core(arg)->n.requests++;
+    return s;
+}
+
+static enum plx_err io_send(void *arg, void *ts, const struct plx_buf *bufs, uint16_t count, bool fin)
+{
+    (void)arg;
+    return plx_stream_send_many(ts, bufs, count, fin);
+}
+
+static enum plx_err io_send_copy(void *arg, void *ts, const void *data, size_t len, bool fin)
+{
+    (void)arg;
+    return plx_stream_send_copy(ts, data, len, fin);
+}
+
+static void io_reset(void *arg, void *ts, uint64_t code)
+{
+    (void)arg;
+    plx_stream_reset(ts, code);
+}
+
+static void io_stop_sending(void *arg, void *ts, uint64_t code)
+{
+    (void)arg;
+    plx_stream_stop_sending(ts, code);
+}
+
+static void io_resume(void *arg, void *ts)
+{
+    (void)arg;
+    plx_stream_resume(ts);
+}
+
+static uint64_t io_unsent(void *arg, void *ts)
+{
+    (void)arg;
+    return plx_stream_unsent(ts);
+}
+
+static void io_notify(void *arg, void *ts, uint64_t below)
+{
+    (void)arg;
+    plx_stream_notify(ts, below);
+}
+
+static void io_close(void *arg, uint64_t code, const char *why)
+{
+    plx_conn_close(arg, code, why);
+}
+
+static const struct plx_h3_io io = {
+    .open_uni = io_open_uni,
+    .open_bidi = io_open_bidi,
+    .send = io_send,
+    .send_copy = io_send_copy,
+    .reset = io_reset,
+    .stop_sending = io_stop_sending,
+    .resume = io_resume,
+    .unsent = io_unsent,
+    .notify = io_notify,
+    .close = io_close,
+};
+
+// --- what the transport tells HTTP/3 --------------------------------------------------------------------------
+
+bool plx_glue_h3_open(struct plx_core *k, struct plx_conn *c)
+{
+    struct plx_econn *e = plx_econn_of(k, c);
+    const struct plx_h3_handler *handler = k->engine->cfg.h3;
+
+    e->h3 = plx_h3_conn_new(&k->h3_env, plx_conn_is_server(c), &io, c, handler, c);
+    if (e->h3 == NULL)
+        return false;
+    plx_h3_conn_set_user(e->h3, plx_conn_user(c));
+    plx_h3_conn_start(e->h3);
+    if (k->stop_stage != PLX_STOP_NO)
+        plx_h3_conn_shutdown(e->h3);
+    if (handler->on_open != NULL)
+        handler->on_open(e->h3);
+    return true;
+}
+
+void plx_glue_h3_stream(struct plx_core *k, struct plx_conn *c, struct plx_stream *s)
+{
+    struct plx_econn *e = plx_econn_of(k, c);
+    bool is_uni = plx_stream_is_uni(s);
+    struct plx_h3_stream *hs = plx_h3_on_open(e->h3, s, plx_stream_id(s), is_uni);
+
+    plx_stream_set_user(s, hs);
+    if (hs == NULL) {
+        plx_stream_stop_sending(s, PLX_H3_REQUEST_REJECTED);
+        if (!is_uni)
+            plx_stream_reset(s, PLX_H3_REQUEST_REJECTED);
+        return;
+    }
+    k->n.requests += !is_uni;
+}
+
+// GOAWAY is out and the last request is done: nothing keeps the connection (RFC 9114 section 5.2).
+static void close_if_drained(struct plx_conn *c, struct plx_h3_conn *h3)
+{
+    if (plx_h3_conn_is_drained(h3))
+        plx_conn_close(c, PLX_H3_NO_ERROR, "");
+}
+
+void plx_glue_h3_shutdown(struct plx_conn *c, struct plx_h3_conn *h3)
+{
+    plx_h3_conn_shutdown(h3);
+    close_if_drained(c, h3);
+}
+
+size_t plx_glue_h3_data(struct plx_conn *c, struct plx_h3_conn *h3, struct plx_stream *s, const uint8_t *data, size_t len, bool fin)
+{
+    struct plx_h3_stream *hs = plx_stream_user(s);
+
+    if (hs == NULL)
+        return len; // refused above
+    size_t taken = plx_h3_on_data(h3, hs, data, len, fin);
+    close_if_drained(c, h3);
+    return taken;
+}
+
+void plx_glue_h3_closed(struct plx_conn *c, struct plx_h3_conn *h3, struct plx_stream *s)
+{
+    struct plx_h3_stream *hs = plx_stream_user(s);
+
+    if (hs == NULL)
+        return;
+    plx_stream_set_user(s, NULL);
+    plx_h3_on_closed(h3, hs);
+    close_if_drained(c, h3);
+}
+
+void plx_glue_h3_dead(struct plx_core *k, struct plx_conn *c)
+{
+    struct plx_econn *e = plx_econn_of(k, c);
+    const struct plx_h3_handler *handler = k->engine->cfg.h3;
+    struct plx_h3_conn *h3 = e->h3;
+
+    if (handler->on_close != NULL)
+        handler->on_close(h3, c, &e->why);
+    if (h3 == NULL)
+        return;
+    uint64_t code = e->why.how == PLX_CLOSE_APPLICATION ? e->why.code : PLX_H3_INTERNAL_ERROR;
+    e->h3 = NULL; // what the transport still says about its streams is of no interest any more
+    plx_h3_conn_free(h3, code, e->why.is_peer);
+}

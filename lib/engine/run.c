@@ -1,0 +1,114 @@
+// run.c -- threads: the loop around the breath, sleeping, stopping.
+
+#include <pthread.h>
+#include <sched.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/time.h"
+#include "engine/clock.h"
+#include "engine/engine.h"
+
+static const plx_dur sleep_max = PLX_MS(100);
+
+bool plx_engine_should_stop(const struct plx_engine *e, plx_time *at)
+{
+    uint64_t ns = atomic_load_explicit(&e->stop_at, memory_order_relaxed);
+    *at = (plx_time){ns};
+    return ns != 0;
+}
+
+void plx_engine_stop(struct plx_engine *e, plx_dur grace)
+{
+    plx_time at = plx_time_after(plx_clock_now(), grace);
+    uint64_t before = atomic_load_explicit(&e->stop_at, memory_order_relaxed);
+
+    // The nearer end wins; a lost race between two callers only delays one of them to the other's.
+    if (before == 0 || at.ns < before)
+        atomic_store_explicit(&e->stop_at, at.ns, memory_order_relaxed);
+    for (uint16_t i = 0; i < e->core_count; i++)
+        if (e->cores[i]->ops->wake != NULL)
+            e->cores[i]->ops->wake(e->cores[i]->port, e->cores[i]->queue);
+}
+
+static void pin(const struct plx_core *k)
+{
+    const struct plx_engine_cfg *cfg = &k->engine->cfg;
+    cpu_set_t set;
+
+    if (cfg->cpus == NULL && k->engine->core_count == 1)
+        return;
+    CPU_ZERO(&set);
+    CPU_SET(cfg->cpus != NULL ? cfg->cpus[k->index] : k->index, &set);
+    if (pthread_setaffinity_np(pthread_self(), sizeof set, &set) != 0 && cfg->log != NULL)
+        cfg->log(cfg->ctx, 1, "a worker could not be pinned to its CPU: it runs where the system puts it");
+}
+
+// Sleeps where the port can, until something arrives or the next deadline.
+static void idle(struct plx_core *k, plx_time now)
+{
+    plx_time until = plx_core_deadline(k);
+
+    if (!k->caps.can_wait || k->engine->cfg.busy_poll || plx_time_reached(until, now))
+        return;
+    plx_dur left = plx_dur_min(plx_time_since(until, now), sleep_max);
+    if (!plx_handoff_sleep(k))
+        return;
+    k->ops->wait(k->port, k->queue, left);
+    plx_handoff_awake(k);
+}
+
+static void core_loop(struct plx_core *k)
+{
+    struct plx_engine *e = k->engine;
+    plx_time at, now = plx_clock_now();
+
+    while (!plx_core_is_stopped(k)) {
+        if (plx_engine_should_stop(e, &at))
+            plx_core_stop(k, at);
+        bool did = plx_core_breath(k, now);
+        plx_time then = plx_clock_now();
+        uint64_t spent = plx_time_since(then, now).ns;
+        *(did ? &k->n.busy_ns : &k->n.idle_ns) += spent;
+        now = then;
+        if (!did) {
+            idle(k, now);
+            now = plx_clock_now();
+        }
+    }
+}
+
+static void *core_main(void *arg)
+{
+    struct plx_core *k = arg;
+    const struct plx_engine_cfg *cfg = &k->engine->cfg;
+
+    pin(k);
+    if (k->ops->thread_attach != NULL)
+        k->ops->thread_attach(k->port, k->queue);
+    k->now = plx_clock_now();
+    if (cfg->on_core_start != NULL)
+        k->user = cfg->on_core_start(cfg->ctx, k);
+    core_loop(k);
+    if (cfg->on_core_stop != NULL)
+        cfg->on_core_stop(cfg->ctx, k);
+    plx_core_publish(k);
+    return NULL;
+}
+
+enum plx_err plx_engine_run(struct plx_engine *e)
+{
+    pthread_t thread[PLX_CORES_MAX];
+    uint16_t started = 1;
+
+    for (; started < e->core_count; started++)
+        if (pthread_create(&thread[started], NULL, core_main, e->cores[started]) != 0)
+            break;
+    bool all = started == e->core_count;
+    if (!all)
+        plx_engine_stop(e, (plx_dur){0});
+    core_main(e->cores[0]);
+    for (uint16_t i = 1; i < started; i++)
+        pthread_join(thread[i], NULL);
+    return all ? PLX_OK : PLX_ERR_SYSTEM;
+}

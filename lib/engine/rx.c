@@ -1,0 +1,256 @@
+// rx.c -- the receive half of a breath: pull, parse, find, unmask, open, deliver.
+//
+// Each phase walks the round's slots and does one thing. A slot whose packet is dropped loses its connection and is counted
+// under its reason; later phases pass over it. Buffers are given back once, all together, when the last round is over.
+
+#include <string.h>
+
+#include "engine/core.h"
+#include "engine/engine.h"
+
+static void slot_drop(struct plx_core *k, struct plx_slot *s, enum plx_drop why)
+{
+    plx_core_drop(k, why);
+    s->conn = NULL;
+}
+
+// A packet of a connection's stash was looked at for the last time.
+static void work_finish(struct plx_work *w)
+{
+    if (w->stash_of != NULL)
+        plx_conn_rx_unstash_done(w->stash_of, w->pkt);
+    w->stash_of = NULL;
+}
+
+static void work_push(struct plx_core *k, struct plx_work w)
+{
+    if (k->next_count == sizeof k->next / sizeof *k->next) {
+        plx_core_drop(k, PLX_DROP_rounds);
+        work_finish(&w);
+        return;
+    }
+    k->next[k->next_count++] = w;
+}
+
+// --- pull: datagrams into work ------------------------------------------------------------------------------
+
+static void rx_pull(struct plx_core *k)
+{
+    uint16_t n = plx_handoff_pull(k, k->rx_pkts, PLX_BURST_MAX / 2);
+    uint16_t own = n;
+
+    n += k->ops->rx(k->port, k->queue, k->rx_pkts + n, PLX_BURST_MAX - n);
+    k->rx_count = n;
+    k->work_count = 0;
+    for (uint16_t i = 0; i < n; i++) {
+        struct plx_pkt *pkt = k->rx_pkts[i];
+        k->n.datagrams_rx++;
+        k->n.bytes_rx += pkt->len;
+        pkt->time = k->now;
+        // What another core handed over has been through its parse phase.
+        if (i >= own && k->frames != NULL && !plx_frames_rx(k, pkt))
+            continue;
+        k->work[k->work_count++] = (struct plx_work){.pkt = pkt, .is_first = true};
+    }
+}
+
+// --- parse: QUIC headers ------------------------------------------------------------------------------------
+
+static void parse_failed(struct plx_core *k, struct plx_slot *s, enum plx_pkt_parse why)
+{
+    switch (why) {
+    case PLX_PKT_UNKNOWN_VERSION:
+        plx_core_drop(k, PLX_DROP_unknown_version);
+        if (s->work.is_first)
+            plx_admit_vneg(k, s);
+        break;
+    case PLX_PKT_BAD_FIXED_BIT:
+        plx_core_drop(k, PLX_DROP_fixed_bit);
+        break;
+    case PLX_PKT_BAD_CID_LEN:
+        plx_core_drop(k, PLX_DROP_cid_len);
+        break;
+    default:
+        plx_core_drop(k, PLX_DROP_too_short);
+    }
+}
+
+static void rx_parse(struct plx_core *k, struct plx_burst *b)
+{
+    b->count = 0;
+    for (uint16_t i = 0; i < k->work_count; i++) {
+        struct plx_work *w = &k->work[i];
+        if (b->count == PLX_BURST_MAX) {
+            work_push(k, *w);
+            continue;
+        }
+        struct plx_slot *s = &b->slot[b->count];
+        s->work = *w;
+        s->conn = NULL;
+        s->rx.pkt = w->pkt;
+        s->rx.p = w->pkt->data + w->offset;
+        s->rx.dgram_len = w->is_first && w->tries == 0 ? w->pkt->len : 0;
+
+        uint16_t left = w->pkt->len - w->offset;
+        enum plx_pkt_parse err = plx_pkt_parse(s->rx.p, left, PLX_CID_LEN, &s->rx.hdr);
+        if (err != PLX_PKT_PARSED) {
+            parse_failed(k, s, err);
+            work_finish(&s->work);
+            continue;
+        }
+        // The rest of the datagram has its turn in the next round, once.
+        if (s->rx.hdr.pkt_len < left && w->tries == 0) {
+            work_push(k, (struct plx_work){.pkt = w->pkt, .offset = w->offset + s->rx.hdr.pkt_len});
+        }
+        b->count++;
+    }
+}
+
+// --- find: connection IDs to connections --------------------------------------------------------------------
+
+static void slot_find(struct plx_core *k, struct plx_slot *s)
+{
+    uint16_t core;
+
+    s->conn = s->work.stash_of != NULL ? s->work.stash_of : plx_demux_find(k, &s->rx.hdr);
+    if (s->conn != NULL) {
+        if (plx_econn_of(k, s->conn)->is_dead) // its last breath is this one
+            slot_drop(k, s, PLX_DROP_wrong_state);
+        return;
+    }
+    if (s->work.is_first && plx_handoff_wanted(k, &s->rx.hdr, &core)) {
+        if (!plx_handoff_send(k, s->rx.pkt, core)) {
+            plx_core_drop(k, PLX_DROP_handoff_full);
+            return;
+        }
+        for (uint16_t i = 0; i < k->rx_count; i++) // not ours to give back any more
+            if (k->rx_pkts[i] == s->rx.pkt)
+                k->rx_pkts[i] = NULL;
+        for (uint16_t i = 0; i < k->next_count; i++) // nor is what was coalesced behind it
+            if (k->next[i].pkt == s->rx.pkt)
+                k->next[i--] = k->next[--k->next_count];
+        return;
+    }
+    s->conn = plx_admit(k, s);
+}
+
+static void rx_find(struct plx_core *k, struct plx_burst *b)
+{
+    for (uint16_t i = 0; i < b->count; i++) {
+        struct plx_slot *s = &b->slot[i];
+        slot_find(k, s);
+        if (s->conn != NULL)
+            __builtin_prefetch(s->conn);
+        else
+            work_finish(&s->work);
+    }
+}
+
+// --- the steps of a connection ------------------------------------------------------------------------------
+
+static const enum plx_drop step_drop[] = {
+    [PLX_RX_DROP_KEYS] = PLX_DROP_no_keys,           [PLX_RX_DROP_AUTH] = PLX_DROP_auth_failed,
+    [PLX_RX_DROP_DUPLICATE] = PLX_DROP_duplicate_pn, [PLX_RX_DROP_INVALID] = PLX_DROP_invalid,
+    [PLX_RX_DROP_STATE] = PLX_DROP_wrong_state,      [PLX_RX_DROP_VERSION] = PLX_DROP_unknown_version,
+    [PLX_RX_DROP_RESERVED_BITS] = PLX_DROP_reserved_bits,
+};
+
+// What a step said about a slot: true to go on with it.
+static bool slot_step(struct plx_core *k, struct plx_slot *s, enum plx_rx_step step)
+{
+    if (step == PLX_RX_GO)
+        return true;
+    if (step == PLX_RX_LATER) {
+        if (s->work.tries < PLX_LATER_TRIES && s->work.stash_of == NULL) {
+            s->work.tries++;
+            work_push(k, s->work);
+        } else if (!plx_conn_rx_stash(s->conn, &s->rx, k->now)) {
+            plx_core_drop(k, PLX_DROP_no_keys);
+        }
+    } else if (step != PLX_RX_DONE) {
+        plx_core_drop(k, step_drop[step]);
+    }
+    plx_core_wake(k, s->conn); // whatever it was, its deadline may have moved
+    work_finish(&s->work);
+    s->conn = NULL;
+    return false;
+}
+
+static void rx_unmask(struct plx_core *k, struct plx_burst *b)
+{
+    b->job_count = 0;
+    for (uint16_t i = 0; i < b->count; i++) {
+        struct plx_slot *s = &b->slot[i];
+        if (s->conn == NULL)
+            continue;
+        if (!slot_step(k, s, plx_conn_rx_begin(s->conn, &s->rx, &b->mask[b->job_count], k->now)))
+            continue;
+        b->job_slot[b->job_count++] = (uint8_t)i;
+    }
+    k->env.aead->mask(b->mask, b->job_count);
+}
+
+static void rx_open(struct plx_core *k, struct plx_burst *b)
+{
+    uint16_t n = 0;
+
+    for (uint16_t j = 0; j < b->job_count; j++) {
+        struct plx_slot *s = &b->slot[b->job_slot[j]];
+        if (!slot_step(k, s, plx_conn_rx_number(s->conn, &s->rx, &b->mask[j], &b->open[n])))
+            continue;
+        b->job_slot[n++] = b->job_slot[j];
+    }
+    b->job_count = n;
+    k->env.aead->open(b->open, n);
+}
+
+static void rx_deliver(struct plx_core *k, struct plx_burst *b)
+{
+    for (uint16_t j = 0; j < b->job_count; j++) {
+        struct plx_slot *s = &b->slot[b->job_slot[j]];
+        struct plx_econn *e = plx_econn_of(k, s->conn);
+        if (e->is_dead) { // by an earlier packet of this round
+            slot_drop(k, s, PLX_DROP_wrong_state);
+            work_finish(&s->work);
+            continue;
+        }
+        if (!slot_step(k, s, plx_conn_rx_deliver(s->conn, &s->rx, &b->open[j], k->now)))
+            continue;
+        plx_core_wake(k, s->conn);
+        // Packets that came before their keys: the keys may be here now.
+        if (!e->is_dead && plx_conn_state(s->conn) < PLX_CONN_CONFIRMED) {
+            struct plx_pkt *pkt = plx_conn_rx_unstash(s->conn);
+            if (pkt != NULL)
+                work_push(k, (struct plx_work){.pkt = pkt, .stash_of = s->conn});
+        }
+        work_finish(&s->work);
+    }
+}
+
+// ------------------------------------------------------------------------------------------------------------
+
+// Takes what has arrived and delivers it. Returns how many datagrams there were.
+uint16_t plx_core_rx(struct plx_core *k)
+{
+    rx_pull(k);
+    if (k->rx_count == 0)
+        return 0;
+    for (unsigned round = 0; k->work_count > 0; round++) {
+        k->next_count = 0;
+        if (round == PLX_ROUNDS_MAX) {
+            k->n.drops[PLX_DROP_rounds] += k->work_count;
+            for (uint16_t i = 0; i < k->work_count; i++)
+                work_finish(&k->work[i]);
+            break;
+        }
+        rx_parse(k, &k->burst);
+        rx_find(k, &k->burst);
+        rx_unmask(k, &k->burst);
+        rx_open(k, &k->burst);
+        rx_deliver(k, &k->burst);
+        memcpy(k->work, k->next, k->next_count * sizeof *k->next);
+        k->work_count = k->next_count;
+    }
+    plx_handoff_give(k, k->rx_pkts, k->rx_count);
+    return k->rx_count;
+}
