@@ -1,0 +1,418 @@
+// scenarios.c -- what the network can do to a connection, and by when the work must be done all the same.
+//
+// Each scenario is a topology, a workload and a deadline in virtual time. It runs once per seed; a failure prints the line that
+// replays it:   build/tests/sim/scenarios NAME --seed N
+//
+//   scenarios                     every scenario, a few seeds each (what an ordinary test run does)
+//   scenarios NAME… --seeds 500   these, with so many seeds
+//   scenarios --list
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/time.h"
+#include "tests/sim/world.h"
+
+#define MIB (UINT64_C(1) << 20)
+#define MBIT UINT64_C(1000000)
+
+static const uint64_t ten_mib[] = {10 * MIB};
+
+// A path of 100 Mbit/s and 20 ms, with a queue of one round trip, to change to taste.
+static struct plx_sim_link_cfg path(void)
+{
+    return (struct plx_sim_link_cfg){.rate_bps = 100 * MBIT, .delay = PLX_MS(10), .queue_bytes = 250000};
+}
+
+static plx_time in(const struct world *w, plx_dur d)
+{
+    return plx_time_after(w->now, d);
+}
+
+static bool fail(struct world *w, const char *what)
+{
+    const struct world_client *c = &w->client[0];
+
+    fprintf(stderr, "  %s at %.3f s: open %d, closed %d (how %d, code 0x%llx, %s), %u of %u requests begun", what,
+            (double)(w->now.ns - UINT64_C(1000000000000)) / 1e9, c->is_open, c->is_closed, (int)c->why.how,
+            (unsigned long long)c->why.code, c->why.reason, c->started, c->size_count);
+    for (unsigned i = 0; i < c->size_count && i < 3; i++)
+        fprintf(stderr, ", %llu/%llu%s", (unsigned long long)c->request[i].got, (unsigned long long)c->request[i].want,
+                c->request[i].has_bad_byte ? " BAD" : "");
+    fputc('\n', stderr);
+    return false;
+}
+
+// The usual run: one client fetches, everything must be there by the deadline, and nothing may be left behind.
+static bool fetch(const struct world_cfg *cfg, const uint64_t *sizes, unsigned count, uint64_t upload, plx_dur limit)
+{
+    struct world w;
+
+    world_init(&w, cfg);
+    world_fetch(&w, 0, sizes, count, upload);
+    bool ok = world_run(&w, in(&w, limit), world_all_complete);
+    if (!ok)
+        fail(&w, "not complete");
+    return world_fini(&w) && ok;
+}
+
+// --- the scenarios: true when all went well ------------------------------------------------------------------
+
+static bool clean(uint64_t seed)
+{
+    struct world_cfg cfg = {.seed = seed, .up = path(), .down = path()};
+    return fetch(&cfg, ten_mib, 1, 0, PLX_SEC(3));
+}
+
+static bool upload(uint64_t seed)
+{
+    struct world_cfg cfg = {.seed = seed, .up = path(), .down = path()};
+    return fetch(&cfg, (uint64_t[]){10}, 1, 10 * MIB, PLX_SEC(3));
+}
+
+static bool many_requests(uint64_t seed)
+{
+    struct world_cfg cfg = {.seed = seed, .up = path(), .down = path()};
+    uint64_t sizes[200];
+    for (unsigned i = 0; i < 200; i++)
+        sizes[i] = (i * 7919 + seed * 31) % 20000;
+    return fetch(&cfg, sizes, 200, 0, PLX_SEC(3));
+}
+
+// Exactly the n-th datagram of one direction is lost: two probe timeouts are enough, and the transfer follows.
+static bool one_lost(uint64_t seed, bool is_up)
+{
+    for (unsigned n = 0; n < 20; n++) {
+        struct world_cfg cfg = {.seed = seed * 20 + n, .up = path(), .down = path()};
+        (is_up ? &cfg.up : &cfg.down)->loss_mask = UINT64_C(1) << n;
+        struct world w;
+        world_init(&w, &cfg);
+        world_fetch(&w, 0, ten_mib, 1, 0);
+        bool ok = world_run(&w, in(&w, PLX_MS(3500)), world_all_open) || fail(&w, "handshake not complete");
+        ok = ok && (world_run(&w, in(&w, PLX_SEC(10)), world_all_complete) || fail(&w, "transfer not complete"));
+        if (!world_fini(&w) || !ok) {
+            fprintf(stderr, "  lost: datagram %u %s\n", n, is_up ? "up" : "down");
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool one_lost_up(uint64_t seed) { return one_lost(seed, true); }
+static bool one_lost_down(uint64_t seed) { return one_lost(seed, false); }
+
+static bool lossy(uint64_t seed, double loss, plx_dur limit)
+{
+    struct world_cfg cfg = {.seed = seed, .up = path(), .down = path()};
+    cfg.up.loss = cfg.down.loss = loss;
+    return fetch(&cfg, ten_mib, 1, 0, limit);
+}
+
+static bool loss_1(uint64_t seed) { return lossy(seed, 0.01, PLX_SEC(60)); }
+static bool loss_5(uint64_t seed) { return lossy(seed, 0.05, PLX_SEC(180)); }
+static bool loss_10(uint64_t seed) { return lossy(seed, 0.10, PLX_SEC(400)); }
+static bool loss_20(uint64_t seed) { return lossy(seed, 0.20, PLX_SEC(1500)); }
+
+static bool reorder_10(uint64_t seed)
+{
+    struct world_cfg cfg = {.seed = seed, .up = path(), .down = path()};
+    cfg.up.reorder = cfg.down.reorder = 0.10;
+    return fetch(&cfg, ten_mib, 1, 0, PLX_SEC(60));
+}
+
+static bool duplicate_10(uint64_t seed)
+{
+    struct world_cfg cfg = {.seed = seed, .up = path(), .down = path()};
+    cfg.up.duplicate = cfg.down.duplicate = 0.10;
+    return fetch(&cfg, ten_mib, 1, 0, PLX_SEC(5));
+}
+
+static bool corrupt_1(uint64_t seed)
+{
+    struct world_cfg cfg = {.seed = seed, .up = path(), .down = path()};
+    cfg.up.corrupt = cfg.down.corrupt = 0.01;
+    return fetch(&cfg, ten_mib, 1, 0, PLX_SEC(60));
+}
+
+static bool everything_at_once(uint64_t seed)
+{
+    struct world_cfg cfg = {.seed = seed, .up = path(), .down = path()};
+    cfg.up.loss = cfg.down.loss = 0.02;
+    cfg.up.reorder = cfg.down.reorder = 0.05;
+    cfg.up.duplicate = cfg.down.duplicate = 0.05;
+    cfg.up.corrupt = cfg.down.corrupt = 0.005;
+    cfg.up.jitter = cfg.down.jitter = PLX_MS(5);
+    return fetch(&cfg, ten_mib, 1, 2 * MIB, PLX_SEC(200));
+}
+
+static bool satellite(uint64_t seed) // 600 ms there and back
+{
+    struct world_cfg cfg = {.seed = seed, .up = path(), .down = path()};
+    cfg.up.delay = cfg.down.delay = PLX_MS(300);
+    cfg.up.queue_bytes = cfg.down.queue_bytes = 4 << 20;
+    return fetch(&cfg, ten_mib, 1, 0, PLX_SEC(20));
+}
+
+static bool at_rate(uint64_t seed, uint64_t rate_bps, plx_dur limit)
+{
+    struct world_cfg cfg = {.seed = seed, .up = path(), .down = path()};
+    cfg.up.rate_bps = cfg.down.rate_bps = rate_bps;
+    // A round trip's worth of queue, but never less than a modem's handful of packets.
+    uint64_t queue = rate_bps / 8 / 50;
+    cfg.up.queue_bytes = cfg.down.queue_bytes = (uint32_t)(queue < 30000 ? 30000 : queue);
+    return fetch(&cfg, ten_mib, 1, 0, limit);
+}
+
+static bool rate_64k(uint64_t seed) { return at_rate(seed, 64000, PLX_SEC(1700)); }
+static bool rate_1m(uint64_t seed) { return at_rate(seed, 1 * MBIT, PLX_SEC(110)); }
+static bool rate_1g(uint64_t seed) { return at_rate(seed, 1000 * MBIT, PLX_SEC(3)); }
+static bool rate_10g(uint64_t seed) { return at_rate(seed, 10000 * MBIT, PLX_SEC(3)); }
+
+static bool queue_3(uint64_t seed)
+{
+    struct world_cfg cfg = {.seed = seed, .up = path(), .down = path()};
+    cfg.up.queue_bytes = cfg.down.queue_bytes = 0;
+    cfg.up.queue_packets = cfg.down.queue_packets = 3;
+    return fetch(&cfg, ten_mib, 1, 0, PLX_SEC(60));
+}
+
+static bool ecn_marking(uint64_t seed)
+{
+    struct world_cfg cfg = {.seed = seed, .up = path(), .down = path()};
+    cfg.down.ecn_bytes = 60000;
+    struct world w;
+    world_init(&w, &cfg);
+    world_fetch(&w, 0, ten_mib, 1, 0);
+    bool ok = world_run(&w, in(&w, PLX_SEC(5)), world_all_complete) || fail(&w, "not complete");
+    struct plx_sim_link_stats s = plx_sim_link_stats(w.sim, w.down);
+    if (ok && (s.marked == 0 || s.lost_by_queue > s.marked)) {
+        fprintf(stderr, "  %llu marked, %llu lost by the queue: marks were not heeded\n", (unsigned long long)s.marked,
+                (unsigned long long)s.lost_by_queue);
+        ok = false;
+    }
+    return world_fini(&w) && ok;
+}
+
+static bool rebinding(uint64_t seed)
+{
+    struct world_cfg cfg = {.seed = seed, .up = path(), .down = path()};
+    cfg.up.rate_bps = cfg.down.rate_bps = 20 * MBIT; // so that it takes long enough
+    cfg.up.rebind_every = PLX_SEC(1);
+    return fetch(&cfg, ten_mib, 1, 0, PLX_SEC(30));
+}
+
+static bool rebinding_ip(uint64_t seed)
+{
+    struct world_cfg cfg = {.seed = seed, .up = path(), .down = path()};
+    cfg.up.rate_bps = cfg.down.rate_bps = 20 * MBIT;
+    cfg.up.rebind_every = PLX_SEC(2);
+    cfg.up.rebind_ip = true;
+    return fetch(&cfg, ten_mib, 1, 0, PLX_SEC(60));
+}
+
+static void tune_retry(struct plx_engine_cfg *cfg, bool is_server)
+{
+    if (is_server)
+        cfg->retry = PLX_RETRY_ALWAYS;
+}
+
+static bool retry(uint64_t seed)
+{
+    struct world_cfg cfg = {.seed = seed, .up = path(), .down = path(), .tune = tune_retry};
+    cfg.up.loss = cfg.down.loss = 0.02;
+    return fetch(&cfg, ten_mib, 1, 0, PLX_SEC(100));
+}
+
+static void tune_keys(struct plx_engine_cfg *cfg, bool is_server)
+{
+    cfg->key_update_packets = is_server ? 300 : 170;
+}
+
+static bool key_updates(uint64_t seed)
+{
+    struct world_cfg cfg = {.seed = seed, .up = path(), .down = path(), .tune = tune_keys};
+    cfg.up.loss = cfg.down.loss = 0.01;
+    cfg.up.reorder = cfg.down.reorder = 0.05;
+    return fetch(&cfg, ten_mib, 1, 1 * MIB, PLX_SEC(60));
+}
+
+static void tune_newreno(struct plx_engine_cfg *cfg, bool is_server)
+{
+    (void)is_server;
+    cfg->congestion = PLX_CONGESTION_NEWRENO;
+}
+
+static bool newreno(uint64_t seed)
+{
+    struct world_cfg cfg = {.seed = seed, .up = path(), .down = path(), .tune = tune_newreno};
+    cfg.up.loss = cfg.down.loss = 0.01;
+    return fetch(&cfg, ten_mib, 1, 0, PLX_SEC(60));
+}
+
+// The second connection resumes with what the first was given.
+static bool resumption(uint64_t seed)
+{
+    struct world_cfg cfg = {.seed = seed, .up = path(), .down = path()};
+    struct plx_conn_info info;
+    struct world w;
+
+    world_init(&w, &cfg);
+    world_fetch(&w, 0, (uint64_t[]){1000}, 1, 0);
+    bool ok = world_run(&w, in(&w, PLX_SEC(2)), world_all_complete) || fail(&w, "first not complete");
+    world_run(&w, in(&w, PLX_MS(200)), NULL); // the ticket
+    ok = ok && (w.client[0].session_len > 0 || fail(&w, "no session"));
+    if (w.client[0].conn != NULL)
+        plx_conn_close(w.client[0].conn, PLX_H3_NO_ERROR, "");
+    world_run(&w, in(&w, PLX_SEC(2)), NULL);
+    if (ok) {
+        world_fetch(&w, 0, (uint64_t[]){1000}, 1, 0);
+        ok = world_run(&w, in(&w, PLX_SEC(2)), world_all_complete) || fail(&w, "second not complete");
+        plx_conn_info(w.client[0].conn, &info);
+        ok = ok && (info.was_resumed || fail(&w, "not resumed"));
+    }
+    return world_fini(&w) && ok;
+}
+
+// CUBIC fills a clean path of 100 Mbit/s and 50 ms to 90 % and more, over the whole transfer, slow start included.
+static bool throughput(uint64_t seed)
+{
+    struct world_cfg cfg = {.seed = seed, .up = path(), .down = path()};
+    cfg.up.delay = cfg.down.delay = PLX_MS(25);
+    cfg.up.queue_bytes = cfg.down.queue_bytes = 625000; // one bandwidth-delay product
+    struct world w;
+    static const uint64_t size[] = {60 * MIB};
+
+    world_init(&w, &cfg);
+    world_fetch(&w, 0, size, 1, 0);
+    bool ok = world_run(&w, in(&w, PLX_SEC(20)), world_all_complete) || fail(&w, "not complete");
+    const struct world_request *r = &w.client[0].request[0];
+    double seconds = (double)(r->ended.ns - r->begun.ns) / 1e9;
+    double rate = (double)size[0] * 8 / seconds / 1e6;
+    if (ok && rate < 90) {
+        fprintf(stderr, "  %.1f Mbit/s of 100\n", rate);
+        ok = false;
+    }
+    return world_fini(&w) && ok;
+}
+
+// Two clients share the path down: between 60:40 and 40:60 after the first has had a second's start.
+static bool fairness(uint64_t seed)
+{
+    struct world_cfg cfg = {.seed = seed, .up = path(), .down = path(), .clients = 2};
+    cfg.up.delay = cfg.down.delay = PLX_MS(25);
+    cfg.up.queue_bytes = cfg.down.queue_bytes = 625000;
+    static const uint64_t sizes[] = {60 * MIB, 60 * MIB, 60 * MIB, 60 * MIB, 60 * MIB, 60 * MIB, 60 * MIB, 60 * MIB};
+    uint64_t before[2], got[2];
+    struct world w;
+
+    world_init(&w, &cfg);
+    world_fetch(&w, 0, sizes, 8, 0);
+    world_run(&w, in(&w, PLX_SEC(1)), NULL);
+    world_fetch(&w, 1, sizes, 8, 0);
+    world_run(&w, in(&w, PLX_SEC(15)), NULL);
+    for (unsigned pass = 0; pass < 2; pass++) {
+        for (unsigned i = 0; i < 2; i++) {
+            got[i] = 0;
+            for (unsigned j = 0; j < 8; j++)
+                got[i] += w.client[i].request[j].got;
+            if (pass == 0)
+                before[i] = got[i];
+        }
+        if (pass == 0)
+            world_run(&w, in(&w, PLX_SEC(30)), NULL);
+    }
+    double a = (double)(got[0] - before[0]), b = (double)(got[1] - before[1]);
+    bool ok = a / (a + b) >= 0.4 && a / (a + b) <= 0.6;
+    if (!ok)
+        fprintf(stderr, "  shares %.1f : %.1f\n", 100 * a / (a + b), 100 * b / (a + b));
+    return world_fini(&w) && ok;
+}
+
+// ------------------------------------------------------------------------------------------------------------
+
+static const struct scenario {
+    const char *name;
+    bool (*run)(uint64_t seed);
+    unsigned weight; // how many times dearer than one transfer: divides the number of seeds
+} scenario[] = {
+    {"clean", clean, 1},
+    {"upload", upload, 1},
+    {"many_requests", many_requests, 1},
+    {"one_lost_up", one_lost_up, 20},
+    {"one_lost_down", one_lost_down, 20},
+    {"loss_1", loss_1, 1},
+    {"loss_5", loss_5, 1},
+    {"loss_10", loss_10, 2},
+    {"loss_20", loss_20, 3},
+    {"reorder_10", reorder_10, 1},
+    {"duplicate_10", duplicate_10, 1},
+    {"corrupt_1", corrupt_1, 1},
+    {"everything_at_once", everything_at_once, 1},
+    {"satellite", satellite, 1},
+    {"rate_64k", rate_64k, 1},
+    {"rate_1m", rate_1m, 1},
+    {"rate_1g", rate_1g, 1},
+    {"rate_10g", rate_10g, 1},
+    {"queue_3", queue_3, 1},
+    {"ecn_marking", ecn_marking, 1},
+    {"rebinding", rebinding, 1},
+    {"rebinding_ip", rebinding_ip, 1},
+    {"retry", retry, 1},
+    {"key_updates", key_updates, 1},
+    {"newreno", newreno, 1},
+    {"resumption", resumption, 1},
+    {"throughput", throughput, 10},
+    {"fairness", fairness, 40},
+};
+enum { SCENARIOS = sizeof scenario / sizeof *scenario };
+
+static bool is_wanted(const char *name, int argc, char **argv)
+{
+    bool any = false;
+    for (int i = 1; i < argc; i++) {
+        if (strncmp(argv[i], "--", 2) == 0) {
+            i++;
+            continue;
+        }
+        any = true;
+        if (strcmp(argv[i], name) == 0)
+            return true;
+    }
+    return !any;
+}
+
+int main(int argc, char **argv)
+{
+    uint64_t first = 1, seeds = 3;
+    unsigned passed = 0, failed = 0;
+
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--list") == 0) {
+            for (unsigned s = 0; s < SCENARIOS; s++)
+                puts(scenario[s].name);
+            return 0;
+        }
+        if (i + 1 < argc && strcmp(argv[i], "--seed") == 0)
+            first = strtoull(argv[i + 1], NULL, 10), seeds = 0;
+        if (i + 1 < argc && strcmp(argv[i], "--seeds") == 0)
+            seeds = strtoull(argv[i + 1], NULL, 10);
+    }
+    for (unsigned s = 0; s < SCENARIOS; s++) {
+        if (!is_wanted(scenario[s].name, argc, argv))
+            continue;
+        uint64_t count = seeds == 0 ? 1 : (seeds + scenario[s].weight - 1) / scenario[s].weight;
+        bool ok = true;
+        for (uint64_t seed = first; seed < first + count; seed++) {
+            if (scenario[s].run(seed))
+                continue;
+            fprintf(stderr, "  replay: %s %s --seed %llu\n", argv[0], scenario[s].name, (unsigned long long)seed);
+            ok = false;
+            break;
+        }
+        printf("%s %s (%llu seeds)\n", ok ? "ok" : "not ok", scenario[s].name, (unsigned long long)count);
+        ok ? passed++ : failed++;
+    }
+    return passed > 0 && failed == 0 ? 0 : 1;
+}
