@@ -1,0 +1,184 @@
+// test_request.c -- the two state machines against their drawing, and what configuration changes about a connection.
+
+#include "app.h"
+#include "array.h"
+
+#include <string.h>
+
+#include "../base/rows.h"
+#include "h3/conn_int.h"
+
+static struct world w;
+static struct app a;
+
+static const char *const state_names[] = {
+    [MESSAGE_HEAD] = "HEAD",     [MESSAGE_BODY] = "BODY", [MESSAGE_TRAILED] = "TRAILED",
+    [MESSAGE_TUNNEL] = "TUNNEL", [MESSAGE_DONE] = "DONE", [MESSAGE_ABANDONED] = "ABANDONED",
+};
+static const char *const event_names[] = {
+    [EVENT_INTERIM] = "INTERIM", [EVENT_HEAD] = "HEAD",         [EVENT_CONNECT] = "CONNECT",
+    [EVENT_DATA] = "DATA",       [EVENT_TRAILERS] = "TRAILERS", [EVENT_FIN] = "FIN",
+};
+
+// Every arrow that there is, as text: a change of the tables shows here.
+static void test_arrows(void **state)
+{
+    static const char rx[] =
+        "HEAD INTERIM HEAD; HEAD HEAD BODY; HEAD CONNECT TUNNEL; BODY DATA BODY; BODY TRAILERS TRAILED; "
+        "BODY FIN DONE; TRAILED FIN DONE; TUNNEL DATA TUNNEL; TUNNEL FIN DONE; ";
+    static const char tx[] = "HEAD INTERIM HEAD; HEAD HEAD BODY; BODY DATA BODY; BODY FIN DONE; ";
+    char got[2][512];
+    size_t at[2] = {0, 0};
+
+    (void)state;
+    for (unsigned s = MESSAGE_HEAD; s < MESSAGE_STATE_COUNT; s++) {
+        for (unsigned e = 0; e < EVENT_COUNT; e++) {
+            struct plx_h3_req req = {.rx = (uint8_t)s, .tx = (uint8_t)s};
+            bool can[2] = {plx_h3_rx_can(&req, e), plx_h3_tx_can(&req, e)};
+            assert_true(plx_h3_rx_on(&req, e) == can[0]);
+            assert_true(plx_h3_tx_on(&req, e) == can[1]);
+            for (unsigned k = 0; k < 2; k++) {
+                uint8_t to = k == 0 ? req.rx : req.tx;
+                assert_true(can[k] || to == s); // no arrow: nothing happens
+                if (can[k])
+                    at[k] += (size_t)snprintf(got[k] + at[k], sizeof got[k] - at[k], "%s %s %s; ",
+                                              state_names[s], event_names[e], state_names[to]);
+            }
+        }
+    }
+    assert_string_equal(got[0], rx);
+    assert_string_equal(got[1], tx);
+}
+
+static unsigned unidirectional_streams(unsigned side)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < WORLD_STREAMS; i++)
+        count += w.stream[i].is_used && w.stream[i].is_uni && w.stream[i].opener == side;
+    return count;
+}
+
+static void test_grease(void **state)
+{
+    static const struct plx_h3_cfg plain = {.no_grease = true};
+
+    (void)state;
+    world_init(&w, 1, 0, &plain, &app_client, &app_server);
+    assert_int_equal(unidirectional_streams(CLIENT), 2);
+    assert_int_equal(unidirectional_streams(SERVER), 2);
+    // The stream's type, SETTINGS with three values that differ from the initial ones, and nothing else.
+    static const uint8_t want[] = {0x00, 0x04, 0x0a, 0x01, 0x50, 0x00, 0x06,
+                                   0x80, 0x00, 0x40, 0x00, 0x07, 0x10};
+    assert_int_equal(w.stream[0].dir[CLIENT].len, sizeof want);
+    assert_memory_equal(w.stream[0].dir[CLIENT].p, want, sizeof want);
+    world_fini(&w, PLX_H3_NO_ERROR);
+
+    world_init(&w, 1, 0, NULL, &app_client, &app_server);
+    assert_int_equal(unidirectional_streams(CLIENT), 3);
+    assert_true(w.stream[0].dir[CLIENT].len > sizeof want);
+    world_run(&w, 1000);
+    assert_false(w.side[CLIENT].is_closed || w.side[SERVER].is_closed);
+    world_fini(&w, PLX_H3_NO_ERROR);
+}
+
+static void test_extended_connect(void **state)
+{
+#define SPAN(s)                             \
+    {                                       \
+        (const uint8_t *)(s), sizeof(s) - 1 \
+    }
+    static const struct plx_h3_cfg cfg = {.connect_protocol = true};
+    static const struct plx_h3_head head = {.method = SPAN("CONNECT"),
+                                            .scheme = SPAN("https"),
+                                            .authority = SPAN("a"),
+                                            .path = SPAN("/never"),
+                                            .protocol = SPAN("websocket")};
+    struct plx_h3_req *req;
+
+    (void)state;
+    world_init(&w, 1, 0, &cfg, &app_client, &app_server);
+    app_init(&a);
+    // Not before the server has said that it takes it.
+    assert_int_equal(plx_h3_request(w.side[CLIENT].conn, &head, true, &a.client[0], &req), PLX_ERR_INVALID);
+    world_run(&w, 1000);
+    assert_int_equal(plx_h3_request(w.side[CLIENT].conn, &head, true, &a.client[0], &req), PLX_OK);
+    assert_int_equal(plx_h3_send_trailers(req, NULL, 0), PLX_ERR_INVALID); // a tunnel has none
+    assert_int_equal(plx_h3_send_body(req, (struct plx_buf){"frames", 6, NULL}, false), PLX_OK);
+    world_run(&w, 1000);
+    assert_int_equal(a.server_count, 1);
+    assert_string_equal(a.server[0].path, "/never");
+    assert_int_equal(a.server[0].body_len, 6);
+    assert_int_equal(plx_h3_respond(a.server[0].req, 200, NULL, 0, (struct plx_buf){NULL, 0, NULL}, false),
+                     PLX_OK);
+    assert_int_equal(plx_h3_send_body(a.server[0].req, (struct plx_buf){"echo", 4, NULL}, true), PLX_OK);
+    world_run(&w, 1000);
+    assert_int_equal(a.client[0].status, 200);
+    assert_int_equal(a.client[0].body_len, 4);
+    assert_int_equal(a.client[0].ends, 1);
+    world_fini(&w, PLX_H3_NO_ERROR);
+    app_fini(&a);
+}
+
+// What the peer says about the size of its field sections is respected.
+static void test_peer_limit(void **state)
+{
+    static const struct plx_h3_cfg small = {.field_section_max = 300};
+    static char long_value[300];
+    struct plx_field f = {"x", long_value, 1, sizeof long_value, false};
+    struct plx_h3_head head = {.method = SPAN("GET"),
+                               .scheme = SPAN("https"),
+                               .authority = SPAN("a"),
+                               .path = SPAN("/"),
+                               .fields = &f,
+                               .field_count = 1};
+    struct plx_h3_req *req;
+
+    (void)state;
+    memset(long_value, 'v', sizeof long_value);
+    world_init(&w, 1, 0, &small, &app_client, &app_server);
+    app_init(&a);
+    world_run(&w, 1000);
+    assert_int_equal(plx_h3_request(w.side[CLIENT].conn, &head, false, &a.client[0], &req), PLX_ERR_INVALID);
+    head.field_count = 0;
+    assert_int_equal(plx_h3_request(w.side[CLIENT].conn, &head, false, &a.client[0], &req), PLX_OK);
+    world_fini(&w, PLX_H3_NO_ERROR);
+    app_fini(&a);
+}
+
+// A borrowed block outlives its free for as long as somebody uses it.
+static void test_block_life(void **state)
+{
+    (void)state;
+    world_init(&w, 1, 0, NULL, &app_client, &app_server);
+    app_init(&a);
+    assert_int_equal(app_get(w.side[CLIENT].conn, 0, "GET", "/bigblock", 0), PLX_OK);
+    while (a.server_count == 0 || a.server[0].ends == 0)
+        world_run(&w, 1);
+    unsigned before = a.releases;
+    plx_h3_block_free(a.big_block);
+    a.big_block = NULL;
+    assert_int_equal(a.releases, before); // the transport still has it
+    world_run(&w, 100000);
+    assert_int_equal(a.client[0].body_len, sizeof app_bytes);
+    assert_int_equal(a.releases, before + 1);
+    world_fini(&w, PLX_H3_NO_ERROR);
+    app_fini(&a);
+
+    struct plx_field bad = {"Upper", "x", 5, 1, false};
+    struct plx_buf none = {NULL, 0, NULL};
+    assert_null(plx_h3_block_new(200, &bad, 1, none));
+    assert_null(plx_h3_block_new(199, NULL, 0, none));
+    assert_null(plx_h3_block_new(600, NULL, 0, none));
+    assert_null(plx_h3_block_new(204, NULL, 0, (struct plx_buf){"x", 1, NULL}));
+    plx_h3_block_free(NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_arrows),           cmocka_unit_test(test_grease),
+        cmocka_unit_test(test_extended_connect), cmocka_unit_test(test_peer_limit),
+        cmocka_unit_test(test_block_life),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
