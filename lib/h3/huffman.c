@@ -6,6 +6,8 @@
 
 #include "h3/huffman.h"
 
+#include <string.h>
+
 #include "base/bits.h"
 #include "base/check.h"
 
@@ -22,20 +24,35 @@ struct huffman_long {
 #include "h3/huffman_tables.inc"
 
 enum { FAST_BITS = 12, EOS = 256, EOS_BITS = 30, FAST_STEPS = 4 };
-_Static_assert(FAST_STEPS * FAST_BITS <= 56, "all steps go without another refill");
+_Static_assert(FAST_STEPS *FAST_BITS <= 56, "all steps go without another refill");
 
-// What an entry of huffman_fast says; see tools/gen-qpack.
-static unsigned entry_count(uint32_t e)
-{
-    return e >> 24;
-}
+// What an entry of huffman_fast says; see tools/gen-qpack. The number of bits is lowest, because the next look-up waits for
+// it: a shift looks at no more than six bits of its count, so the entry is that count as it stands.
 static unsigned entry_bits(uint32_t e)
 {
-    return e >> 20 & 15;
+    return e & 63;
 }
+
+static unsigned entry_count(uint32_t e)
+{
+    return e >> 24 & 15;
+}
+
+static unsigned entry_first(uint32_t e)
+{
+    return e >> 8 & 0xff;
+}
+
 static unsigned entry_first_bits(uint32_t e)
 {
-    return e >> 16 & 15;
+    return e >> 28;
+}
+
+// Both symbols; the second is overwritten by what comes next when there is only one.
+static void entry_put(uint32_t e, uint8_t *to)
+{
+    uint16_t both = (uint16_t)(e >> 8);
+    memcpy(to, &both, sizeof both);
 }
 
 struct window {
@@ -84,7 +101,7 @@ static bool one_symbol(struct window *w, unsigned *sym)
 
     if (entry_count(e) > 0) {
         bits = entry_first_bits(e);
-        *sym = e & 0xff;
+        *sym = entry_first(e);
     } else {
         *sym = long_symbol((uint32_t)(v >> 32), &bits);
     }
@@ -114,8 +131,7 @@ enum plx_huffman plx_huffman_decode(const uint8_t *src, size_t len, uint8_t *dst
             uint32_t e = huffman_fast[w.bits >> (64 - FAST_BITS)];
             if (entry_count(e) == 0)
                 break;
-            to[0] = (uint8_t)e;
-            to[1] = (uint8_t)(e >> 8); // overwritten by the next when there is only one
+            entry_put(e, to);
             to += entry_count(e);
             w.bits <<= entry_bits(e);
             w.count -= entry_bits(e);
@@ -129,8 +145,7 @@ enum plx_huffman plx_huffman_decode(const uint8_t *src, size_t len, uint8_t *dst
             uint32_t e = huffman_fast[w.bits >> (64 - FAST_BITS)];
             if (entry_count(e) == 0)
                 break;
-            to[0] = (uint8_t)e;
-            to[1] = (uint8_t)(e >> 8); // overwritten by the next when there is only one
+            entry_put(e, to);
             to += entry_count(e);
             w.bits <<= entry_bits(e);
             w.count -= entry_bits(e);
