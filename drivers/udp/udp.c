@@ -278,7 +278,8 @@ static void udp_wait(struct plx_port *port, uint16_t queue, plx_dur max)
         udp_count(&q->stats.syscalls, 1);
         ppoll(&p, 1, max.ns < LONG ? &most : NULL, NULL); // EINTR is a reason to look, too
     }
-    if (__atomic_load_n(&q->woken, __ATOMIC_RELAXED) == 0)
+    if (__atomic_load_n(&q->woken, __ATOMIC_ACQUIRE) ==
+        0) // W2, also where the exchange below is left for later
         return;
     uint64_t times;
     udp_count(&q->stats.syscalls, 1);

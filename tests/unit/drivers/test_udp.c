@@ -445,23 +445,6 @@ static void test_exhaustion_stalls_and_recovers(void **state)
     end_close(&server);
 }
 
-// --- waiting -----------------------------------------------------------------------------------------------
-
-static void test_wake_is_remembered(void **state)
-{
-    (void)state;
-    struct end e = end_open(NULL, 2, 0, NULL);
-
-    for (unsigned i = 0; i < 3; i++) {
-        e.port->ops->wake(e.port, 1);
-        e.port->ops->wake(e.port, 1);
-        e.port->ops->wait(e.port, 1, PLX_SEC(3600)); // returns at once, or this test never ends
-        assert_int_equal(queue_of(&e, 1)->woken, 0);
-    }
-    e.port->ops->wait(e.port, 0, PLX_US(1)); // the other queue was not meant; it sleeps its time out
-    end_close(&e);
-}
-
 // --- opening -----------------------------------------------------------------------------------------------
 
 static void test_open_says_why_not(void **state)
@@ -525,7 +508,6 @@ int main(void)
         cmocka_unit_test(test_connection_ids_steer),
         cmocka_unit_test(test_bursts_leave_nothing_behind),
         cmocka_unit_test(test_exhaustion_stalls_and_recovers),
-        cmocka_unit_test(test_wake_is_remembered),
         cmocka_unit_test(test_open_says_why_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
