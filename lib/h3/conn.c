@@ -211,12 +211,13 @@ void plx_h3_conn_fail(struct plx_h3_conn *c, uint64_t code, const char *why)
     c->io->close(c->io_arg, code, why);
 }
 
-bool plx_h3_conn_junk(struct plx_h3_conn *c)
+bool plx_h3_conn_junk(struct plx_h3_conn *c, uint32_t weight)
 {
     //= rfc9114 10.5 "Implementations SHOULD track the use of these features and set limits on their use"
-    if (++c->junk <= PLX_H3_JUNK_MAX)
+    c->junk += weight;
+    if (c->junk <= PLX_H3_JUNK_MAX)
         return true;
-    plx_h3_conn_fail(c, PLX_H3_EXCESSIVE_LOAD, "too many frames or streams that say nothing");
+    plx_h3_conn_fail(c, PLX_H3_EXCESSIVE_LOAD, "too much that says nothing, or too many requests given up");
     return false;
 }
 
@@ -291,6 +292,9 @@ void plx_h3_on_reset(struct plx_h3_conn *c, struct plx_h3_stream *hs, uint64_t c
             plx_h3_conn_fail(c, PLX_H3_CLOSED_CRITICAL_STREAM, "the peer reset a critical stream");
         return;
     }
+    if (c->is_server && req->tx != MESSAGE_ABANDONED && req->tx != MESSAGE_DONE &&
+        !plx_h3_conn_junk(c, PLX_H3_JUNK_PER_CANCEL))
+        return;
     if (!plx_h3_rx_is_over(req)) {
         // Half a message is of no use to either side: the other half is given up as well.
         uint64_t answer =
@@ -314,6 +318,8 @@ void plx_h3_on_stop_sending(struct plx_h3_conn *c, struct plx_h3_stream *hs, uin
         return;
     }
     if (req == NULL || req->tx == MESSAGE_ABANDONED)
+        return;
+    if (c->is_server && req->tx != MESSAGE_DONE && !plx_h3_conn_junk(c, PLX_H3_JUNK_PER_CANCEL))
         return;
     //= rfc9114 4.1 "Clients MUST NOT discard complete responses as a result of having their request terminated abruptly"
     if (code != PLX_H3_NO_ERROR && req->close_code == 0) {

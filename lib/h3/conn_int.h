@@ -31,6 +31,7 @@ enum {
     PLX_H3_DECODER_OUT_MAX = 64,             // decoder instructions that wait for the transport
     PLX_H3_JUNK_MAX = 1000,      // unknown, empty and repeated things that a peer may send beyond...
     PLX_H3_JUNK_PER_MESSAGE = 8, // ...these for each message
+    PLX_H3_JUNK_PER_CANCEL = 10, // a request that the client gives up: a little more than a message earns
 };
 
 enum stream_kind {
@@ -158,8 +159,8 @@ struct plx_h3_conn {
 // Ends the connection with a code; the first failure counts.
 void plx_h3_conn_fail(struct plx_h3_conn *c, uint64_t code, const char *why);
 
-// One more thing that means nothing; false when it was one too many: the connection has failed.
-bool plx_h3_conn_junk(struct plx_h3_conn *c);
+// One more thing that means nothing, or a request given up; false when it was one too many: the connection has failed.
+bool plx_h3_conn_junk(struct plx_h3_conn *c, uint32_t weight);
 
 static inline bool plx_h3_conn_is_open(const struct plx_h3_conn *c)
 {

@@ -24,7 +24,7 @@ static void frame_on_begin(struct ustream *u)
     if (!plx_frame_is_allowed(f->kind, ON_CONTROL, c->is_server ? TO_SERVER : TO_CLIENT))
         return fail(u, PLX_H3_FRAME_UNEXPECTED, "a frame that does not belong on the control stream");
     if (f->kind == PLX_FRAME_UNKNOWN) {
-        (void)plx_h3_conn_junk(c);
+        (void)plx_h3_conn_junk(c, 1);
     } else if (f->kind == PLX_FRAME_SETTINGS) {
         c->has_settings = true;
         if (f->left > PLX_SETTINGS_LEN_MAX)
@@ -68,7 +68,7 @@ static void frame_on(struct ustream *u, const uint8_t *p, size_t len)
     //= rfc9114 7.1 "A frame payload that contains additional bytes after the identified fields"
     if (r.is_short || plx_rd_left(&r) > 0)
         return fail(u, PLX_H3_FRAME_ERROR, "a frame whose length is not that of its ID");
-    if (!plx_h3_conn_junk(c)) // they are allowed, but a peer that repeats them forever is up to something
+    if (!plx_h3_conn_junk(c, 1)) // they are allowed, but a peer that repeats them forever is up to something
         return;
     if (u->framing.kind == PLX_FRAME_GOAWAY)
         plx_h3_goaway_on(c, id);

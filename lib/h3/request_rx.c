@@ -237,7 +237,7 @@ static void on_data_begin(struct plx_h3_req *req)
         plx_h3_conn_fail(c, PLX_H3_FRAME_UNEXPECTED, "DATA before a head or behind trailers");
         return;
     }
-    if (req->framing.left == 0 && !plx_h3_conn_junk(c))
+    if (req->framing.left == 0 && !plx_h3_conn_junk(c, 1))
         return;
     req->body_len += req->framing.left;
     if (req->body_len > req->content_length)
@@ -264,7 +264,7 @@ static void frame_on_begin(struct plx_h3_req *req)
                          "a push that was not allowed");
         return;
     default:
-        (void)plx_h3_conn_junk(c);
+        (void)plx_h3_conn_junk(c, 1);
     }
 }
 

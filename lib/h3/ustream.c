@@ -75,7 +75,7 @@ static void type_on(struct ustream *u, uint64_t type)
         return;
     default:
         u->s.kind = STREAM_DISCARDED;
-        if (plx_h3_conn_junk(c))
+        if (plx_h3_conn_junk(c, 1))
             c->io->stop_sending(c->io_arg, u->s.ts, PLX_H3_STREAM_CREATION_ERROR);
     }
 }

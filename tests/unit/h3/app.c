@@ -160,7 +160,8 @@ static void answer(struct exchange *x)
         x->out_trailers = true;
         pump(x);
     } else if (path_is(x, "/204")) {
-        plx_check(plx_h3_respond(req, 204, NULL, 0, (struct plx_buf){"x", 1, NULL}, true) == PLX_ERR_INVALID); // no content
+        plx_check(plx_h3_respond(req, 204, NULL, 0, (struct plx_buf){"x", 1, NULL}, true) ==
+                  PLX_ERR_INVALID); // no content
         err = plx_h3_respond(req, 204, NULL, 0, none, true);
     } else if (path_is(x, "/cancel")) {
         plx_h3_cancel(req, PLX_H3_REQUEST_CANCELLED);

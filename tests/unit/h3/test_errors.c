@@ -346,6 +346,33 @@ static void test_excessive_load(void **state)
     }
 }
 
+// A client that asks and gives up, again and again, makes work for nothing; one that waits now and then is patience enough.
+static void test_too_many_cancellations(void **state)
+{
+    (void)state;
+    for (unsigned patient = 0; patient < 2; patient++) {
+        unsigned n = 0;
+        world_init(&w, 1, 0, NULL, NULL, &app_server);
+        app_init(&a);
+        (void)play(S, CLIENT);
+        for (; n < 2000 && !w.side[SERVER].is_closed; n++) {
+            bool is_good = patient && n % 2;
+            unsigned stream = play(is_good ? "R" GET "." : "R" POST("") "!", CLIENT);
+            plx_check(w.side[SERVER].is_closed || is_good || w.stream[stream].is_over[SERVER]);
+            w.stream[stream].is_used = false; // the forger's side is over as well
+            if (is_good && !w.side[SERVER].is_closed) {
+                plx_check(w.stream[stream].dir[SERVER].has_fin);
+                plx_h3_on_closed(w.side[SERVER].conn, w.stream[stream].hs[SERVER]);
+            }
+        }
+        // The first costs ten, the others two: 10 + 496 * 2 is more than a thousand.
+        assert_int_equal(n, patient ? 2000 : 497);
+        assert_true(patient || w.side[SERVER].close_code == PLX_H3_EXCESSIVE_LOAD);
+        world_fini(&w, PLX_H3_NO_ERROR);
+        app_fini(&a);
+    }
+}
+
 // What the real side wrote on a stream contains these octets.
 static bool has_written(unsigned stream, unsigned side, const void *p, size_t len)
 {
@@ -450,7 +477,7 @@ static void test_without_memory(void **state)
         {"R" POST("") "[a=b]; R 2100", STREAM, PLX_H3_INTERNAL_ERROR},    // trailers that wait for the end
         {"c 02 3fe11f c1042f343034", CLOSE, PLX_H3_INTERNAL_ERROR},       // an entry
         {"c 02 3fe11f c1042f", CLOSE, PLX_H3_INTERNAL_ERROR},             // an instruction that is cut
-        {"c 00 0402 06; c 01", CLOSE, PLX_H3_INTERNAL_ERROR},              // SETTINGS that are cut
+        {"c 00 0402 06; c 01", CLOSE, PLX_H3_INTERNAL_ERROR},             // SETTINGS that are cut
     };
     static void *taken[(1 << 16) + 1];
 
@@ -508,7 +535,8 @@ int main(void)
         cmocka_unit_test(test_server),           cmocka_unit_test(test_client),
         cmocka_unit_test(test_excessive_load),   cmocka_unit_test(test_431),
         cmocka_unit_test(test_blocked_and_told), cmocka_unit_test(test_blocked_trailers),
-        cmocka_unit_test(test_without_memory),   cmocka_unit_test(test_without_objects),
+        cmocka_unit_test(test_without_memory),   cmocka_unit_test(test_too_many_cancellations),
+        cmocka_unit_test(test_without_objects),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
