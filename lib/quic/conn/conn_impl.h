@@ -182,7 +182,8 @@ struct plx_conn {
     plx_time opened_at, completed_at;
     plx_time end_at;      // closing and draining end
     plx_time update_from; // a key update may be started from then on; NEVER: the last one is not confirmed
-    plx_time pinged_at;   // the last keep-alive
+    plx_time pinged_at;   // the last keep-alive, or question whether the peer is still there
+    uint8_t questions;    // of the latter, since stream data came
     bool is_black_hole;   // large datagrams seem to vanish on this path
     uint64_t rx_failed;   // packets that did not open, RFC 9001 section 6.6
     uint64_t closing_rx_bytes, closing_tx_bytes;

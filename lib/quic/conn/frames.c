@@ -65,6 +65,7 @@ HANDLER(ack)
 
 HANDLER(stream)
 {
+    c->questions = 0;
     return plx_streams_on_stream(&c->streams, &f->stream, now);
 }
 HANDLER(reset_stream)

@@ -9,10 +9,14 @@
 //   keys                the previous receiving keys go, the next come
 //   paths               challenges to repeat, validations to give up
 //   keep-alive          a PING when nothing was heard for so long
+//   question            a client that waits for an answer and hears nothing asks whether the path still works
 //
 // Nothing is scheduled: each moment is a field of whoever cares, and the deadline is their minimum whenever somebody asks.
 
 #include "quic/conn/conn_impl.h"
+
+enum { QUESTIONS_MAX = 6 }; // wait at most 64 times as long
+static const plx_dur question_min = PLX_MS(100);
 
 plx_dur conn_pto(const struct plx_conn *c)
 {
@@ -46,6 +50,18 @@ static plx_time keep_alive_at(const struct plx_conn *c)
     if (c->env->cfg->keep_alive.ns == 0 || !conn_is_complete(c))
         return PLX_NEVER;
     return plx_time_after(plx_time_max(c->heard_at, c->pinged_at), c->env->cfg->keep_alive);
+}
+
+// A client that waits for an answer and hears nothing asks whether the path still works. Without that, a download stalls for good when a
+// NAT forgets its mapping while everything under way is on the way to us: we have nothing to send, so the server never learns our
+// new address. RFC 9000 section 10.1.2 has it for the idle timeout. Each question without stream data doubles the next wait.
+static plx_time question_at(const struct plx_conn *c)
+{
+    if (c->is_server || c->state != PLX_CONN_CONFIRMED || c->recovery.bytes_in_flight > 0 ||
+        !plx_streams_is_expecting(&c->streams))
+        return PLX_NEVER; // what is in flight has its probe timer
+    plx_dur wait = plx_dur_max(plx_dur_mul(conn_pto(c), 4), question_min);
+    return plx_time_after(plx_time_max(c->heard_at, c->pinged_at), plx_dur_mul(wait, UINT64_C(1) << c->questions));
 }
 
 static bool has_handshake_keys(const struct plx_conn *c)
@@ -86,7 +102,7 @@ plx_time plx_conn_deadline(const struct plx_conn *c)
         return PLX_NEVER;
     if (conn_is_winding_down(c))
         return c->end_at;
-    plx_time t = plx_time_min(idle_at(c), keep_alive_at(c));
+    plx_time t = plx_time_min(idle_at(c), plx_time_min(keep_alive_at(c), question_at(c)));
     t = plx_time_min(t, plx_paths_deadline(&c->paths));
     t = plx_time_min(t, c->old_keys_until);
     if (c->want & CONN_WANT_KEY_UPDATE)
@@ -151,7 +167,10 @@ static void tick(struct plx_conn *c, plx_time now)
         c->hold = CONN_HOLD_NONE;
     if (c->hold != CONN_HOLD_ADDRESS)
         on_recovery_timeout(c, now);
-    if (plx_time_reached(keep_alive_at(c), now)) {
+    bool is_question = plx_time_reached(question_at(c), now);
+    if (is_question && c->questions < QUESTIONS_MAX)
+        c->questions++;
+    if (is_question || plx_time_reached(keep_alive_at(c), now)) {
         c->want |= CONN_WANT_PING;
         c->pinged_at = now;
     }

@@ -144,6 +144,12 @@ void plx_streams_resume(struct plx_streams *ss, struct plx_stream *s);
 // Both directions at once, as far as they are still open: reset and stop_sending with one code.
 void plx_streams_refuse(struct plx_streams *ss, struct plx_stream *s, uint64_t code);
 
+// Bidirectional streams of ours are open: as a rule somebody owes us an answer.
+static inline bool plx_streams_is_expecting(const struct plx_streams *ss)
+{
+    const struct plx_window *w = &ss->window[ss->cfg.is_server ? 1 : 0];
+    return w->next > w->closed;
+}
 uint32_t plx_streams_count(const struct plx_streams *ss); // open ones, both sides
 void plx_streams_verify(const struct plx_streams *ss);
 
