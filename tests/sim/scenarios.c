@@ -3,7 +3,7 @@
 // Each scenario is a topology, a workload and a deadline in virtual time. It runs once per seed; a failure prints the line that
 // replays it:   build/tests/sim/scenarios NAME --seed N
 //
-//   scenarios                     every scenario, a few seeds each (what an ordinary test run does)
+//   scenarios                     every scenario, three seeds each, or as many as $PLX_SIM_SEEDS says (divided by the scenario's weight)
 //   scenarios NAME… --seeds 500   these, with so many seeds
 //   scenarios --list
 
@@ -384,7 +384,8 @@ static bool is_wanted(const char *name, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    uint64_t first = 1, seeds = 3;
+    const char *env = getenv("PLX_SIM_SEEDS");
+    uint64_t first = 1, seeds = env != NULL ? strtoull(env, NULL, 10) : 3;
     unsigned passed = 0, failed = 0;
 
     setvbuf(stdout, NULL, _IOLBF, 0);
