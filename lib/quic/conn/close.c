@@ -172,10 +172,12 @@ bool conn_tx_close(struct plx_conn *c, struct plx_tx *tx, plx_time now)
             continue;
         struct plx_frame_close f;
         close_frame(c, (enum plx_space_id)space, &f);
-        if (plx_frame_close_write(&b->w, &f))
-            conn_packet_close(&dg);
-        else
+        if (!plx_frame_close_write(&b->w, &f)) {
             conn_packet_cancel(&dg);
+            continue;
+        }
+        conn_packet_close(&dg);
+        dg.is_1200 |= space == PLX_SPACE_INITIAL && !c->is_server; // section 14.1: whatever is in it
     }
     if (dg.count == 0)
         return false;

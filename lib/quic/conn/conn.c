@@ -366,6 +366,8 @@ void plx_conn_fini(struct plx_conn *c)
     c->is_inside = true;
     c->state = PLX_CONN_DEAD;
     conn_wind_down(c);
+    plx_recovery_discard_space(&c->recovery, &c->space,
+                               PLX_SPACE_APP); // padded CONNECTION_CLOSEs were in flight
     plx_space_fini(&c->space);
     for (int i = 0; i < PLX_CIDS_LOCAL_MAX; i++)
         if (c->cids.v[i].state != PLX_CID_FREE)

@@ -215,7 +215,7 @@ struct plx_tx {
     uint16_t job_count, job_max;
 };
 
-// Writes what the connection has to say: at most dgrams_max datagrams. Returns true when it has more to say now (budget, spare or jobs ran out;
+// Writes what the connection has to say (jobs point at its keys and at tx's buffers: run them before any other call but plx_conn_tx on it): at most dgrams_max datagrams. Returns true when it has more to say now (budget, spare or jobs ran out;
 // not when congestion, pacing or amplification limits hold it: those set the deadline).
 bool plx_conn_tx(struct plx_conn *c, struct plx_tx *tx, uint16_t dgrams_max, plx_time now);
 // After seal and mask jobs ran: header protection is applied to every packet of tx.

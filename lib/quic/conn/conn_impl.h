@@ -46,7 +46,8 @@ enum {
 };
 _Static_assert((int)CONN_OLD_KEYS_PTOS < (int)CONN_UPDATE_WAIT_PTOS,
                "an update must not meet keys that are still kept");
-#define CONN_TICKET_WAIT PLX_SEC(5) // a client keeps TLS for so long after the handshake while no ticket came
+#define CONN_SHRINK_AFTER PLX_SEC(1) // longer than any pause between the requests of somebody who is busy
+#define CONN_TICKET_WAIT  PLX_SEC(5) // a client keeps TLS for so long after the handshake while no ticket came
 _Static_assert(CONN_TOKEN_MAX < PLX_DGRAM_MIN - 100,
                "an Initial with the token must have room for CRYPTO octets");
 

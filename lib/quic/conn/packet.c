@@ -11,7 +11,11 @@
 
 #include "quic/conn/conn_impl.h"
 
-enum { CONN_FRAMES_MIN = 16 }; // room for frames below which a packet is not worth its header
+enum {
+    CONN_FRAMES_MIN = 16,  // room for frames below which a packet is not worth its header
+    CONN_LONG_MAX = 16000, // of a long header packet without its tag: its Length field has two octets
+};
+_Static_assert(CONN_LONG_MAX + PLX_AEAD_TAG_LEN < 16384, "RFC 9000 section 16");
 
 static enum plx_pkt_type type_of(enum plx_space_id space)
 {
@@ -37,7 +41,10 @@ struct conn_build *conn_packet_begin(struct plx_conn *c, struct conn_dgram *dg, 
     if (to == NULL || dg->len + PLX_AEAD_TAG_LEN >= dg->room)
         return NULL;
     struct conn_build *b = &dg->b[dg->count];
-    b->w = plx_wr_init(dg->pkt->data + dg->len, (size_t)(dg->room - dg->len - PLX_AEAD_TAG_LEN));
+    size_t room = (size_t)(dg->room - dg->len - PLX_AEAD_TAG_LEN);
+    if (space != PLX_SPACE_APP && room > CONN_LONG_MAX)
+        room = CONN_LONG_MAX;
+    b->w = plx_wr_init(dg->pkt->data + dg->len, room);
     b->refs.count = 0;
     b->is_eliciting = b->is_in_flight = false;
     b->space = space;

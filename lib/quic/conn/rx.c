@@ -35,6 +35,15 @@ static bool will_have_keys(const struct plx_conn *c, enum plx_space_id space)
     return !c->hs->level[space].is_discarded;
 }
 
+static bool initial_is_right(const struct plx_conn *c, const struct plx_rx *rx)
+{
+    //= rfc9000 14.1 "A server MUST discard an Initial packet that is carried in a UDP datagram with a payload that is smaller than"
+    if (c->is_server)
+        return rx->pkt->len >= PLX_DGRAM_MIN;
+    //= rfc9000 17.2.2 "clients that receive an Initial packet with a non-zero Token Length field MUST either discard the packet or generate a connection error"
+    return rx->hdr.token_len == 0;
+}
+
 static enum plx_rx_step begin(struct plx_conn *c, struct plx_rx *rx, struct plx_mask_job *job, plx_time now)
 {
     if (conn_stash_is_mine(c, rx->pkt))
@@ -56,6 +65,8 @@ static enum plx_rx_step begin(struct plx_conn *c, struct plx_rx *rx, struct plx_
 
     enum plx_space_id space = space_of(rx);
     rx->level = level_of(space);
+    if (space == PLX_SPACE_INITIAL && !initial_is_right(c, rx))
+        return PLX_RX_DROP_INVALID;
     if (rx->hdr.pkt_len <
         rx->hdr.pn_offset + 4u + PLX_HP_SAMPLE_LEN) // RFC 9001 section 5.4.2: too short to be sampled
         return PLX_RX_DROP_INVALID;

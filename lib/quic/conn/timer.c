@@ -8,6 +8,7 @@
 //   pacing              when that is what held the last attempt to send
 //   keys                the previous receiving keys go, the next come
 //   paths               challenges to repeat, validations to give up
+//   idleness            rings go back to the slab a second after the last packet
 //   keep-alive          a PING when nothing was heard for so long
 //   question            a client that waits for an answer and hears nothing asks whether the path still works
 //
@@ -76,6 +77,14 @@ static bool is_client_unvalidated(const struct plx_conn *c)
            c->packets_tx > 0;
 }
 
+// An idle connection keeps no rings of sent packets.
+static plx_time shrink_at(const struct plx_conn *c)
+{
+    if (c->space.sent.recs == NULL || c->space.sent.outstanding > 0)
+        return PLX_NEVER;
+    return plx_time_after(c->heard_at, CONN_SHRINK_AFTER);
+}
+
 static plx_time recovery_at(const struct plx_conn *c)
 {
     struct plx_space *sp[PLX_SPACE_COUNT];
@@ -104,6 +113,7 @@ plx_time plx_conn_deadline(const struct plx_conn *c)
         return c->end_at;
     plx_time t = plx_time_min(idle_at(c), plx_time_min(keep_alive_at(c), question_at(c)));
     t = plx_time_min(t, plx_paths_deadline(&c->paths));
+    t = plx_time_min(t, shrink_at(c));
     t = plx_time_min(t, c->old_keys_until);
     if (c->want & CONN_WANT_KEY_UPDATE)
         t = plx_time_min(t, plx_time_max(c->update_from, c->now)); // at the next tick that may
@@ -174,6 +184,8 @@ static void tick(struct plx_conn *c, plx_time now)
         c->want |= CONN_WANT_PING;
         c->pinged_at = now;
     }
+    if (plx_time_reached(shrink_at(c), now))
+        plx_space_shrink(&c->space);
     conn_handshake_settle(c, now);
 }
 

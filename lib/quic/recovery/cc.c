@@ -51,6 +51,8 @@ void plx_cc_set_mtu(struct plx_cc *cc, uint32_t mtu)
         cc->cwnd = initial_window(mtu, cc->initial_packets);
     if (cc->cwnd < plx_cc_cwnd_min(cc))
         cc->cwnd = plx_cc_cwnd_min(cc);
+    if (cc->ssthresh < plx_cc_cwnd_min(cc)) // it may have been the minimum for smaller datagrams
+        cc->ssthresh = plx_cc_cwnd_min(cc);
 }
 
 // --- HyStart++ -------------------------------------------------------------------------------------------------

@@ -63,8 +63,12 @@ static inline void forge_send(struct pair *p, int from, enum plx_space_id space,
     struct plx_tx_mask header = {b.first, b.pn, b.pn_len};
     struct plx_tx tx = {.masks = &mask, .headers = &header, .job_count = 1};
     plx_tx_apply_masks(&tx);
-    struct pair_dgram *d =
-        pair_wire_put(p, (uint8_t)!from, out, (uint16_t)((size_t)(text - out) + len + PLX_AEAD_TAG_LEN));
+    size_t out_len = (size_t)(text - out) + len + PLX_AEAD_TAG_LEN;
+    if (space == PLX_SPACE_INITIAL && out_len < PLX_DGRAM_MIN) { // padded as it must be, behind the packet
+        memset(out + out_len, 0, PLX_DGRAM_MIN - out_len);
+        out_len = PLX_DGRAM_MIN;
+    }
+    struct pair_dgram *d = pair_wire_put(p, (uint8_t)!from, out, (uint16_t)out_len);
     d->at = p->now;
     pair_deliver(p, d);
 }

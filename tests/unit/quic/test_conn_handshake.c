@@ -347,6 +347,85 @@ static void test_retry_unmentioned(void **state)
     pair_fini(&p);
 }
 
+// RFC 9000 section 7.3: the connection IDs in the transport parameters are those of the packets.
+enum {
+    WHAT_RIGHT,
+    WHAT_NO_SCID,
+    WHAT_OTHER_SCID,
+    WHAT_NO_ODCID,
+    WHAT_OTHER_ODCID,
+    WHAT_RETRY_UNSAID,
+    WHAT_RETRY_MISSING,
+    WHAT_RETRY_OTHER,
+    WHAT_COUNT
+};
+
+static struct plx_tparams right_params(const struct plx_conn *c)
+{
+    struct plx_tparams t;
+    plx_tparams_init(&t);
+    t.has_initial_scid = true;
+    t.initial_scid = plx_cids_peer_get(&c->peer_cids, 0)->cid;
+    t.has_original_dcid = !c->is_server;
+    t.original_dcid = c->hs->original_dcid;
+    return t;
+}
+
+static uint64_t try_params(struct plx_conn *c, const struct plx_tparams *t)
+{
+    uint8_t buf[PLX_TPARAMS_LEN_MAX];
+    struct plx_wr w = plx_wr_init(buf, sizeof buf);
+    assert_true(plx_tparams_write(&w, t, 0));
+    return conn_params_read(c, buf, (size_t)(w.p - buf)) ? 0 : c->close.code;
+}
+
+static void test_params_must_match(void **state)
+{
+    (void)state;
+    for (int victim = 0; victim < 2; victim++)
+        for (int what = 0; what < (victim == CLIENT ? WHAT_COUNT : WHAT_NO_ODCID); what++) {
+            pair_init(&p, 22);
+            assert_true(pair_connect(&p));
+            pair_step(&p);
+            p.now = plx_time_after(p.now, p.delay);
+            pair_deliver(&p, pair_wire_next(&p, p.now));
+            struct plx_conn *c = p.e[victim].conn;
+            struct plx_tparams t = right_params(c);
+            t.has_initial_scid = what != WHAT_NO_SCID;
+            t.initial_scid.bytes[7] ^= what == WHAT_OTHER_SCID;
+            t.has_original_dcid &= what != WHAT_NO_ODCID;
+            t.original_dcid.bytes[0] ^= what == WHAT_OTHER_ODCID;
+            t.has_retry_scid = what == WHAT_RETRY_UNSAID || what == WHAT_RETRY_OTHER;
+            t.retry_scid = (struct plx_cid){.len = 4, .bytes = {1}};
+            c->hs->was_retried = what == WHAT_RETRY_MISSING || what == WHAT_RETRY_OTHER;
+            c->hs->retry_scid = (struct plx_cid){.len = 4, .bytes = {2}};
+            uint64_t want = what == WHAT_RIGHT ? 0 : PLX_QUIC_TRANSPORT_PARAMETER_ERROR;
+            ASSERT_ROW(what + 100 * victim, try_params(c, &t) == want);
+            pair_fini(&p);
+        }
+}
+
+// What only a server may send, and what nobody may.
+static void test_params_from_a_client(void **state)
+{
+    (void)state;
+    for (int what = 0; what < 4; what++) {
+        pair_init(&p, 23);
+        assert_true(pair_connect(&p));
+        pair_step(&p);
+        p.now = plx_time_after(p.now, p.delay);
+        pair_deliver(&p, pair_wire_next(&p, p.now));
+        struct plx_conn *c = p.e[SERVER].conn;
+        struct plx_tparams t = right_params(c);
+        t.has_reset_token = what == 0;
+        t.has_original_dcid = what == 1;
+        t.has_retry_scid = what == 2;
+        t.max_ack_delay_ms = what == 3 ? 1u << 14 : 25;
+        ASSERT_ROW(what, try_params(c, &t) == PLX_QUIC_TRANSPORT_PARAMETER_ERROR);
+        pair_fini(&p);
+    }
+}
+
 // --- limits --------------------------------------------------------------------------------------------------------------------
 
 static bool client_only_once(struct pair *pair, struct pair_dgram *d)
@@ -447,6 +526,8 @@ int main(void)
         cmocka_unit_test(test_version_negotiation),
         cmocka_unit_test(test_retry_refused),
         cmocka_unit_test(test_retry_unmentioned),
+        cmocka_unit_test(test_params_must_match),
+        cmocka_unit_test(test_params_from_a_client),
         cmocka_unit_test(test_amplification),
         cmocka_unit_test(test_initials_are_padded),
         cmocka_unit_test(test_noise),

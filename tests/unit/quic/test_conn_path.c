@@ -259,6 +259,28 @@ static void test_no_move_during_handshake(void **state)
     pair_fini(&p);
 }
 
+// A path that swallows large datagrams without a word: after a few probe timeouts small ones go.
+static bool swallow_large(struct pair *pair, struct pair_dgram *d)
+{
+    (void)pair;
+    return d->len <= 1300;
+}
+
+static void test_black_hole(void **state)
+{
+    (void)state;
+    pair_init(&p, 10);
+    pair_establish(&p);
+    p.filter = swallow_large;
+    assert_non_null(pair_request(&p, 200000));
+    pair_run(&p, PLX_SEC(15));
+    assert_int_equal(p.e[CLIENT].fins, 1);
+    struct plx_conn_info info;
+    plx_conn_info(p.e[SERVER].conn, &info);
+    assert_int_equal(info.mtu, PLX_DGRAM_MIN);
+    pair_fini(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -269,6 +291,7 @@ int main(void)
         cmocka_unit_test(test_probing_only),
         cmocka_unit_test(test_unknown_server),
         cmocka_unit_test(test_no_move_during_handshake),
+        cmocka_unit_test(test_black_hole),
     };
     return cmocka_run_group_tests(tests, pair_group_setup, pair_group_teardown);
 }

@@ -193,7 +193,59 @@ static void test_wakes(void **state)
     pair_fini(&p);
 }
 
-// The largest window is used up without anything being lost, and an idle end keeps no rings.
+// An idle end keeps no rings and no buffers; what it had comes back when it is needed.
+static void test_idle_memory(void **state)
+{
+    (void)state;
+    pair_init(&p, 8);
+    pair_establish(&p);
+    for (int i = 0; i < 3; i++) {
+        assert_non_null(pair_request(&p, 100000));
+        pair_run(&p, PLX_SEC(8)); // longer than a client waits for tickets, shorter than the idle timeout
+        assert_int_equal(p.e[CLIENT].fins, i + 1);
+        assert_null(p.e[SERVER].conn->space.sent.recs);
+        assert_null(p.e[SERVER].conn->hs);
+        // What is left is the window of streams.
+        assert_true(plx_slab_bytes_in_use(&p.e[SERVER].slab) <= 4096);
+    }
+    pair_fini(&p);
+}
+
+// The latency spin bit turns once per round trip on either side, and is constant where it is off.
+static unsigned spins[2], last_spin[2], shorts;
+static bool note_spin(struct pair *pair, struct pair_dgram *d)
+{
+    (void)pair;
+    if (!(d->data[0] & 0x80)) {
+        unsigned bit = d->data[0] >> 5 & 1;
+        spins[d->to] += bit != last_spin[d->to];
+        last_spin[d->to] = bit;
+        shorts++;
+    }
+    return true;
+}
+
+static void test_spin(void **state)
+{
+    (void)state;
+    for (int is_on = 0; is_on < 2; is_on++) {
+        unsigned turned = 0;
+        for (uint64_t seed = 0; seed < 6; seed++) { // one in sixteen is off by chance
+            pair_init(&p, 70 + seed);
+            p.e[CLIENT].cfg.is_spin = p.e[SERVER].cfg.is_spin = is_on;
+            pair_establish(&p);
+            memset(spins, 0, sizeof spins);
+            p.filter = note_spin;
+            assert_non_null(pair_request(&p, PAIR_PATTERN));
+            pair_run(&p, PLX_SEC(3));
+            ASSERT_ROW(seed, is_on || (spins[CLIENT] <= 1 && spins[SERVER] <= 1));
+            turned += spins[CLIENT] >= 4 && spins[SERVER] >= 4;
+            pair_fini(&p);
+        }
+        ASSERT_ROW(is_on, is_on ? turned >= 3 : turned == 0);
+    }
+}
+
 static void test_refused_streams(void **state)
 {
     (void)state;
@@ -228,6 +280,8 @@ int main(void)
         cmocka_unit_test(test_trains),
         cmocka_unit_test(test_wakes),
         cmocka_unit_test(test_refused_streams),
+        cmocka_unit_test(test_idle_memory),
+        cmocka_unit_test(test_spin),
     };
     return cmocka_run_group_tests(tests, pair_group_setup, pair_group_teardown);
 }
