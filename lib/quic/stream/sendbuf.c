@@ -130,7 +130,6 @@ static void rewind_to(struct plx_sendbuf *b, struct plx_slab *slab, uint64_t off
     if (offset >= b->next)
         return;
     set_next(b, offset);
-    skip_acked(b);
     if (b->lost != NULL) {
         bool is_out = plx_ranges_remove(b->lost, b->next, UINT64_MAX); // at the end: never splits
         plx_check(is_out);

@@ -273,6 +273,7 @@ void plx_streams_fini(struct plx_streams *ss)
         plx_window_fini(&ss->window[kind], ss->slab);
     plx_refused_fini(&ss->refused, ss->slab);
     plx_list_init(&ss->over);
+    ss->ctl = 0; // nobody is left to be told
     ss->depth--;
 }
 

@@ -156,9 +156,7 @@ static void arrive(struct plx_stream *s, uint64_t offset, const uint8_t *data, s
 static uint64_t final_size_check(uint64_t recvd, bool is_known, uint64_t end, bool fin)
 {
     //= rfc9000 4.5 "MUST NOT send data on a stream at or beyond the final size"
-    if (is_known && (end > recvd || (fin && end != recvd)))
-        return PLX_QUIC_FINAL_SIZE_ERROR;
-    if (fin && end < recvd)
+    if ((is_known && end > recvd) || (fin && end < recvd))
         return PLX_QUIC_FINAL_SIZE_ERROR;
     return PLX_QUIC_NO_ERROR;
 }
