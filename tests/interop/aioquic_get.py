@@ -106,6 +106,9 @@ async def rebind(client):
     transport, _ = await loop.create_datagram_endpoint(lambda: Forward(client), local_addr=(family_host, 0))
     client._transport = transport
     old.close()
+    # Somebody behind a NAT goes on sending; a client that only waits would be unknown at its new address for ever.
+    client._quic.send_ping(0)
+    client.transmit()
 
 
 class Forward(asyncio.DatagramProtocol):

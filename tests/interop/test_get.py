@@ -50,8 +50,8 @@ def refused(lab, server, words, *options, host=None, ca=True):
 
 
 def behaviour(lab, site, server):
-    got = clients.plx_get(lab, server.url('nowhere.bin'))
-    lab.check('status_404_is_a_failure', got.code not in (0, -1) and '404' in got.text, got.explain(site))
+    got = clients.plx_get(lab, server.url('nowhere.bin'), '--fail')
+    lab.check('status_404_is_a_failure', got.code == 22 and '404' in got.text, got.explain(site))
     got = clients.plx_get(lab, server.url('64k.bin'), '-I')
     lab.check('head', got.code == 0, got.explain(site))
     closed = lab.port()

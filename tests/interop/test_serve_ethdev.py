@@ -62,7 +62,8 @@ def test(lab):
         device, _ = lab.veth(a, b, [], [f'{CLIENT4}/24', f'{CLIENT6}/64'])
         lib.ip('netns', 'exec', a, 'sysctl', '-qw', f'net.ipv6.conf.{device}.disable_ipv6=1')
         try:
-            server = servers.plx_serve(lab, site, driver='ethdev', addresses=(SERVER4, SERVER6), netns=a, eal=eal(f'{kind}0,iface={device}'))
+            server = servers.plx_serve(lab, site, '--ip', f'{SERVER4}/24', '--ip', f'{SERVER6}/64', driver='ethdev', addresses=(SERVER4, SERVER6),
+                                       netns=a, eal=eal(f'{kind}0,iface={device}'))
         except lib.LabError as e:
             lab.check(f'{kind} starts', False, e)
             continue

@@ -118,26 +118,30 @@ def resumption(lab, site, server):
     return second.is_same(site, '1.bin') and bool(lines) and lines[0]['resumed'], second.explain(site, '1.bin')
 
 
-def slow_download(lab, server, name='100m.bin'):
-    """A download of about four seconds, under way."""
-    out = lab.path(f'slow-{time.monotonic_ns()}')
-    proc = lab.start('curl-slow', [lib.PEERS, 'run', 'curl', '--http3-only', '-sS', '--fail', '--cacert', lab.cert().ca, '--limit-rate',
-                                   '25M', '-o', out, server.url(name)])
-    proc.wait_for('first bytes', lambda: os.path.exists(out) and os.path.getsize(out) > 0)
+def download_under_way(lab, server, name='100m.bin'):
+    """A download of some seconds, begun. (By aioquic: curl drops what it has acknowledged and not yet read when the server closes.)"""
+    folder = lab.make_folder('under-way')
+    out = os.path.join(folder, name)
+    proc = lab.start('aioquic-under-way', [lib.PEERS, 'run', 'python3', os.path.join(clients.HERE, 'aioquic_get.py'), '--ca', lab.cert().ca,
+                                           '--folder', folder, server.url(name)])
+    proc.wait_for('first bytes', lambda: os.path.exists(out) and os.path.getsize(out) > 1 << 20)
     return proc, out
 
 
 def sigterm(lab, site):
     """SIGTERM: what runs is finished, then it ends by itself with status 0; new connections are refused meanwhile."""
     server = servers.plx_serve(lab, site)
-    download, out = slow_download(lab, server)
+    download, out = download_under_way(lab, server)
+    size = os.path.getsize(out)
     server.proc.signal(signal.SIGTERM)
     late = clients.curl(lab, server.url('1.bin'), '--max-time', '2', timeout=10)
     code = download.wait(60)
     ended = server.proc.wait(20)
     bad = []
+    if size >= site.sizes['100m.bin']:
+        bad.append('the download was over before the signal: nothing was proved')
     if code != 0 or lib.sha256_file(out) != site.hashes['100m.bin']:
-        bad.append(f'the running download failed: curl status {code}\n{download.tail()}')
+        bad.append(f'the running download failed: status {code}\n{download.tail()}')
     if late.code == 0:
         bad.append('a connection that began after SIGTERM was served')
     if ended != 0:
@@ -147,7 +151,7 @@ def sigterm(lab, site):
 
 def sigint(lab, site):
     server = servers.plx_serve(lab, site)
-    download, _ = slow_download(lab, server)
+    download, _ = download_under_way(lab, server)
     server.proc.signal(signal.SIGINT)
     time.sleep(0.3)
     was_alive = server.proc.is_alive() and download.is_alive()
@@ -174,7 +178,7 @@ def garbage(lab, site, server):
 def test(lab):
     site = lab.site()
     server = servers.plx_serve(lab, site, '--echo', ECHO)
-    lab.check('says_where_it_listens', str(server.port) in server.proc.text(), server.proc.tail())
+    lab.attempt('says_where_it_listens', lambda: (server.proc.wait_line(rf'127\.0\.0\.1:{server.port}.*\[::1\]:{server.port}') is not None, ''))
     for client in clients.ALL:
         for address in servers.LOOPBACK:
             lab.attempt(f'{client} {address}', fetch, lab, site, server, client, address)
@@ -192,8 +196,8 @@ def test(lab):
         lab.attempt(f'group {name}', group, lab, site, server, name)
     lab.attempt('key_update_by_client', variant, lab, site, server, '--key-update=20ms', name='100m.bin')
     lab.attempt('migration_by_client', variant, lab, site, server, '--change-local-addr=20ms', name='100m.bin')
-    lab.attempt('nat_rebinding gtlsclient', variant, lab, site, server, '--change-local-addr=20ms', '--nat-rebinding', name='100m.bin')
-    lab.attempt('nat_rebinding aioquic', rebinding, lab, site, server)
+    # gtlsclient --nat-rebinding stalls every second time, with its own server too: it waits without sending
+    lab.attempt('nat_rebinding', rebinding, lab, site, server)
     lab.attempt('loss_5_percent', variant, lab, site, server, '--rx-loss=0.05', '--tx-loss=0.05')
     lab.attempt('loss_20_percent', variant, lab, site, server, '--rx-loss=0.2', '--tx-loss=0.2', name='64k.bin')
     lab.attempt('version_negotiation', variant, lab, site, server, '--version=0x1a2a3a4a', '--preferred-versions=v1', name='64k.bin')

@@ -107,12 +107,16 @@ def main():
         foreign = [line for line in out.splitlines() if not re.search(r' plx_\w+(@.*)?$', line)]
         check('exports_only_plx', code == 0 and not foreign and out.strip() != '', '\n'.join(foreign))
 
-        # .pc files name the final prefix; --define-prefix reads it from where the file lies.
+        # The file names the final prefix, which lies below the scratch folder here. (--define-prefix would move DPDK's as well.)
+        with open(found[0]) as f:
+            text = f.read()
+        prefix = re.search(r'^prefix=(.*)$', text, re.M).group(1)
+        with open(found[0], 'w') as f:
+            f.write(text.replace(f'prefix={prefix}', f'prefix={dest}{prefix}', 1))
         env = {'PKG_CONFIG_PATH': os.path.dirname(found[0])}
 
         def pkg(*args):
-            done = subprocess.run(['pkg-config', '--define-prefix', *args, 'pollux'], capture_output=True, text=True,
-                                  env={**os.environ, **env})
+            done = subprocess.run(['pkg-config', *args, 'pollux'], capture_output=True, text=True, env={**os.environ, **env})
             if done.returncode != 0:
                 check('pkg_config ' + ' '.join(args), False, done.stderr)
             return done.stdout.split()
