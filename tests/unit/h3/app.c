@@ -37,11 +37,20 @@ static void disown(enum plx_err err)
         app->owners_out--; // it is still ours
 }
 
+static void exchange_clear(struct exchange *x)
+{
+    memset(x, 0, offsetof(struct exchange, body));
+}
+
 void app_init(struct app *a)
 {
     static const struct plx_field fields[] = {F("content-type", "text/plain"), F("server", "pollux")};
 
-    memset(a, 0, sizeof *a);
+    for (unsigned i = 0; i < 32; i++) {
+        exchange_clear(&a->client[i]);
+        exchange_clear(&a->server[i]);
+    }
+    memset(&a->server_count, 0, sizeof *a - offsetof(struct app, server_count));
     a->owner.release = on_release;
     app = a;
     a->block = plx_h3_block_new(200, fields, 2, owned("prepared", 8));
@@ -185,7 +194,7 @@ static void on_request(struct plx_h3_req *req, const struct plx_h3_head *head, b
     struct exchange *x = &app->server[app->server_count++ % 32];
 
     plx_check(plx_h3_req_user(req) == NULL);
-    memset(x, 0, sizeof *x);
+    exchange_clear(x);
     x->req = req;
     x->has_body = has_body;
     x->content_length = head->content_length;
@@ -264,7 +273,7 @@ enum plx_err app_get(struct plx_h3_conn *c, unsigned slot, const char *method, c
                                .fields = fields,
                                .field_count = 3};
 
-    memset(x, 0, sizeof *x);
+    exchange_clear(x);
     x->is_slow = strcmp(path, "/slow") == 0;
     enum plx_err err = plx_h3_request(c, &head, body_len > 0, x, &x->req);
     if (err != PLX_OK || body_len == 0)

@@ -14,7 +14,6 @@ struct
     unsigned interims, ends, closes;
     uint64_t code, content_length;
     bool is_peer, has_body;
-    uint8_t body[1 << 17];
     size_t body_len;
     char trailers[128];
     bool is_slow; // takes three octets at a time
@@ -22,6 +21,7 @@ struct
     const uint8_t *out;
     size_t out_len, out_sent, piece;
     bool out_trailers;
+    uint8_t body[1 << 17]; // last: what is in it beyond body_len means nothing and is never cleared
 };
 
 struct app {
