@@ -192,7 +192,8 @@ enum plx_rx_step plx_conn_rx_deliver(struct plx_conn *c, struct plx_rx *rx, cons
 // A packet that stayed LATER to the end of the burst: kept (copied into a slab block, a few per connection) and replayed when its keys come:
 // the engine asks after each burst of a connection in handshake. Returns false when it was not kept (count it as DROP_KEYS).
 bool plx_conn_rx_stash(struct plx_conn *c, const struct plx_rx *rx, plx_time now);
-// The next stashed packet whose keys are there now, as a datagram for the usual steps; NULL when none. Give it back afterwards.
+// The next stashed packet whose keys are there now, as a datagram for the usual steps; NULL when none. Give it back afterwards. Ask after
+// every deliver, whatever the state: a server is confirmed at the very moment from which on it takes early 1-RTT packets. Free when nothing is kept.
 struct plx_pkt *plx_conn_rx_unstash(struct plx_conn *c);
 void plx_conn_rx_unstash_done(struct plx_conn *c, struct plx_pkt *pkt);
 

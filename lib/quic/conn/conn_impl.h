@@ -127,6 +127,8 @@ struct conn_hs {
     plx_time ticket_until; // client: waiting for a ticket so long; NEVER
     uint8_t
         *remembered; // client: transport parameters in their remembered form, a slab block; for the session
+    uint8_t *session; // client: what TLS says and nobody has been told; a slab block of session_len octets
+    uint32_t session_len;
     uint16_t remembered_len;
     const char *server_name; // valid during plx_conn_init_client only
 };
@@ -277,7 +279,10 @@ enum plx_rx_step conn_on_retry(struct plx_conn *c, const struct plx_rx *rx, plx_
 enum plx_rx_step conn_on_version_negotiation(struct plx_conn *c, const struct plx_rx *rx);
 bool conn_token_set(struct plx_conn *c, const uint8_t *token, size_t len);
 
-void conn_session_emit(struct plx_conn *c, const uint8_t *tls, size_t tls_len);
+void conn_session_keep(struct plx_conn *c, const uint8_t *tls,
+                       size_t len); // until the packet that brought it is through
+void conn_session_emit(struct plx_conn *c);
+void conn_session_forget(struct plx_conn *c);
 struct conn_session {
     struct plx_span token, params, tls;
 };

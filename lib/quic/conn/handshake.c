@@ -62,7 +62,7 @@ static void on_session(void *arg, const uint8_t *session, size_t len)
 {
     struct plx_conn *c = arg;
     c->hs->has_session = true;
-    conn_session_emit(c, session, len);
+    conn_session_keep(c, session, len);
 }
 
 static const struct plx_tls_events tls_events = {on_secret, on_send,      on_peer_params, on_complete,
@@ -219,6 +219,7 @@ void conn_handshake_settle(struct plx_conn *c, plx_time now)
     struct conn_hs *hs = c->hs;
     if (hs == NULL || !conn_is_complete(c))
         return;
+    conn_session_emit(c);
     bool is_served = c->is_server ? hs->tls != NULL && plx_tls_is_done(hs->tls)
                                   : hs->has_session || plx_time_reached(hs->ticket_until, now);
     if (hs->tls != NULL && is_served) {
@@ -250,6 +251,7 @@ void conn_handshake_release(struct plx_conn *c)
         plx_tls_free(hs->tls);
     if (hs->token != NULL)
         plx_slab_give(c->env->slab, hs->token, CONN_TOKEN_MAX);
+    conn_session_forget(c);
     if (hs->remembered != NULL)
         plx_slab_give(c->env->slab, hs->remembered, CONN_REMEMBERED_MAX);
     plx_bytes_wipe(hs->level, sizeof hs->level);

@@ -1,8 +1,8 @@
 // session.c -- what a client takes along to its next connection: a TLS session, remembered transport parameters, an address token.
 //
 // One opaque blob, so that whoever stores it needs no knowledge of it:  1 octet form | token | parameters | TLS session,  each with
-// a length of two octets. A blob of another form is as good as none. A NEW_TOKEN that comes before the ticket travels inside; each is
-// also told by itself (on_new_token), and what plx_conn_client_cfg.token says goes first.
+// a length of two octets. A blob of another form is as good as none. A NEW_TOKEN that comes before the ticket or in the same packet
+// travels inside; each is also told by itself (on_new_token), and what plx_conn_client_cfg.token says goes first.
 
 #include "quic/conn/conn_impl.h"
 
@@ -11,25 +11,47 @@
 
 enum { SESSION_FORM = 1, SESSION_HEAD = 1 + 3 * 2 };
 
-void conn_session_emit(struct plx_conn *c, const uint8_t *tls, size_t tls_len)
+void conn_session_forget(struct plx_conn *c)
+{
+    struct conn_hs *hs = c->hs;
+    if (hs->session != NULL)
+        plx_slab_give(c->env->slab, hs->session, hs->session_len);
+    hs->session = NULL;
+    hs->session_len = 0;
+}
+
+void conn_session_keep(struct plx_conn *c, const uint8_t *tls, size_t len)
+{
+    struct conn_hs *hs = c->hs;
+    conn_session_forget(c); // of several tickets the last one
+    if (len == 0 || len > UINT16_MAX || (hs->session = plx_slab_take(c->env->slab, len)) == NULL)
+        return; // resumption is a convenience
+    memcpy(hs->session, tls, len);
+    hs->session_len = (uint32_t)len;
+}
+
+void conn_session_emit(struct plx_conn *c)
 {
     const struct conn_hs *hs = c->hs;
+    if (hs->session == NULL)
+        return;
     size_t token_len = hs->has_new_token ? hs->token_len : 0;
-    size_t size = SESSION_HEAD + token_len + hs->remembered_len + tls_len;
-    uint8_t *blob = tls_len <= UINT16_MAX ? plx_slab_take(c->env->slab, size) : NULL;
-    if (blob == NULL)
-        return; // resumption is a convenience
-    struct plx_wr w = plx_wr_init(blob, size);
-    plx_wr_u8(&w, SESSION_FORM);
-    plx_wr_u16(&w, (uint16_t)token_len);
-    plx_wr_bytes(&w, hs->token, token_len);
-    plx_wr_u16(&w, hs->remembered_len);
-    plx_wr_bytes(&w, hs->remembered, hs->remembered_len);
-    plx_wr_u16(&w, (uint16_t)tls_len);
-    plx_wr_bytes(&w, tls, tls_len);
-    plx_check(!w.is_full);
-    c->env->events->on_session(c->env->events_arg, c, blob, size);
-    plx_slab_give(c->env->slab, blob, size);
+    size_t size = SESSION_HEAD + token_len + hs->remembered_len + hs->session_len;
+    uint8_t *blob = plx_slab_take(c->env->slab, size);
+    if (blob != NULL) {
+        struct plx_wr w = plx_wr_init(blob, size);
+        plx_wr_u8(&w, SESSION_FORM);
+        plx_wr_u16(&w, (uint16_t)token_len);
+        plx_wr_bytes(&w, hs->token, token_len);
+        plx_wr_u16(&w, hs->remembered_len);
+        plx_wr_bytes(&w, hs->remembered, hs->remembered_len);
+        plx_wr_u16(&w, (uint16_t)hs->session_len);
+        plx_wr_bytes(&w, hs->session, hs->session_len);
+        plx_check(!w.is_full);
+        c->env->events->on_session(c->env->events_arg, c, blob, size);
+        plx_slab_give(c->env->slab, blob, size);
+    }
+    conn_session_forget(c);
 }
 
 bool conn_session_read(const void *blob, size_t len, struct conn_session *out)

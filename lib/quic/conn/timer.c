@@ -62,7 +62,8 @@ static plx_time question_at(const struct plx_conn *c)
         !plx_streams_is_expecting(&c->streams))
         return PLX_NEVER; // what is in flight has its probe timer
     plx_dur wait = plx_dur_max(plx_dur_mul(conn_pto(c), 4), question_min);
-    return plx_time_after(plx_time_max(c->heard_at, c->pinged_at), plx_dur_mul(wait, UINT64_C(1) << c->questions));
+    return plx_time_after(plx_time_max(c->heard_at, c->pinged_at),
+                          plx_dur_mul(wait, UINT64_C(1) << c->questions));
 }
 
 static bool has_handshake_keys(const struct plx_conn *c)

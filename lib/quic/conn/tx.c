@@ -109,10 +109,10 @@ static void write_app(struct plx_conn *c, struct conn_dgram *dg, struct conn_bui
         push_simple(b, PLX_REF_HANDSHAKE_DONE);
         c->want &= (uint16_t)~CONN_WANT_HANDSHAKE_DONE;
     }
+    if (c->want & CONN_WANT_NEW_TOKEN) // before the ticket: a client keeps both together
+        conn_new_token_write(c, &b->w, &b->refs, now);
     if (c->hs != NULL)
         plx_cstream_tx_write(&c->hs->ctx[PLX_SPACE_APP], &b->w, &b->refs);
-    if (c->want & CONN_WANT_NEW_TOKEN)
-        conn_new_token_write(c, &b->w, &b->refs, now);
     plx_cids_local_write(&c->cids, &b->w, &b->refs, c->env->reset_key);
     plx_cids_peer_write(&c->peer_cids, &b->w, &b->refs);
     if ((c->want & CONN_WANT_PING) && plx_refs_has_room(&b->refs) && plx_frame_ping_write(&b->w)) {

@@ -413,7 +413,7 @@ static inline bool pair_accept(struct pair *p, struct pair_dgram *in, const stru
                                const struct plx_pkt_hdr *hdr)
 {
     struct pair_end *e = &p->e[SERVER];
-    struct plx_token_life life = {PLX_SEC(10), PLX_SEC(86400)};
+    struct plx_token_life life = {PLX_SEC(600), PLX_SEC(86400)}; // wires of fuzzers may be slow
     struct plx_token_info info;
     if (hdr->type != PLX_PKT_INITIAL || in->len < PLX_DGRAM_MIN)
         return false;
