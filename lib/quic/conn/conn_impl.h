@@ -126,7 +126,7 @@ struct conn_hs {
     plx_time deadline;     // the handshake has to be confirmed by then
     plx_time ticket_until; // client: waiting for a ticket so long; NEVER
     uint8_t
-        *remembered; // client: transport parameters in their remembered form, a slab block; for the session
+        *remembered;  // client: transport parameters in their remembered form, a slab block; for the session
     uint8_t *session; // client: what TLS says and nobody has been told; a slab block of session_len octets
     uint32_t session_len;
     uint16_t remembered_len;

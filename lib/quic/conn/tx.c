@@ -14,6 +14,12 @@ enum { CONN_ROOM_MIN = 64 }; // of a datagram on a path that is not validated: a
 
 // --- is there anything? --------------------------------------------------------------------------------------------------------
 
+// Once the handshake's part is gone there is only one space to look at.
+static int first_space(const struct plx_conn *c)
+{
+    return c->hs == NULL ? PLX_SPACE_APP : PLX_SPACE_INITIAL;
+}
+
 bool conn_has_frames(const struct plx_conn *c)
 {
     const uint16_t mine = CONN_WANT_PING | CONN_WANT_HANDSHAKE_DONE | CONN_WANT_NEW_TOKEN;
@@ -31,7 +37,7 @@ static bool space_has_frames(const struct plx_conn *c, enum plx_space_id space)
 
 static bool any_frames(const struct plx_conn *c)
 {
-    for (int i = 0; i < PLX_SPACE_COUNT; i++)
+    for (int i = first_space(c); i < PLX_SPACE_COUNT; i++)
         if (conn_keys_can_seal(c, (enum plx_space_id)i) && space_has_frames(c, (enum plx_space_id)i))
             return true;
     return false;
@@ -48,7 +54,7 @@ static bool any_urgent(const struct plx_conn *c)
 {
     if (probes_active_path(c, c->now))
         return true;
-    for (int i = 0; i < PLX_SPACE_COUNT; i++) {
+    for (int i = first_space(c); i < PLX_SPACE_COUNT; i++) {
         const struct plx_space *sp = conn_space((struct plx_conn *)(uintptr_t)c, (enum plx_space_id)i);
         if (sp != NULL && conn_keys_can_seal(c, (enum plx_space_id)i) &&
             (plx_acks_is_due(&sp->acks, c->now) || sp->probes_wanted > 0))
@@ -204,7 +210,7 @@ static bool tx_dgram(struct plx_conn *c, struct plx_tx *tx, plx_time now)
     if (!allow(c, &dg))
         return false;
     bool elicits = any_frames(c) && may_elicit(c, now);
-    for (int space = PLX_SPACE_INITIAL; space < PLX_SPACE_COUNT; space++)
+    for (int space = first_space(c); space < PLX_SPACE_COUNT; space++)
         write_space(c, &dg, (enum plx_space_id)space, elicits, now);
     if (dg.count == 0)
         return false;

@@ -44,7 +44,7 @@ static bool wire(struct pair *pair, struct pair_dgram *d)
         d->data[(op >> 3 & 15) * (d->len / 16u)] ^= 1;
         return true;
     case 6:
-        if (d->to == SERVER)
+        if (d->to == SERVER && pair->e[SERVER].opened) // a Retry token is for one port
             d->from_addr.port = (uint16_t)(d->from_addr.port + (op >> 3 & 1));
         return true;
     case 7:
