@@ -48,7 +48,7 @@ def nginx(lab, site, netns=None, addresses=LOOPBACK):
     listen = '\n'.join(f'    listen {bracket(a)}:{port} quic reuseport;\n    listen {bracket(a)}:{port} ssl;' for a in addresses)
     temps = '\n'.join(f'  {k}_temp_path {folder}/{k};' for k in ('client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'))
     conf = write(lab, f'nginx-{port}.conf', f'''
-daemon off; user root; worker_processes 1; pid {folder}/pid; error_log stderr notice;
+daemon off; user root; worker_processes 1; pid {folder}/pid; error_log stderr info;
 events {{ worker_connections 4096; }}
 http {{
 {temps}
