@@ -105,6 +105,12 @@ static void core_tick(struct plx_core *k)
 {
     k->tick_at = plx_time_after(k->now, k->engine->cfg.tick);
     k->resets_left = PLX_RESETS_PER_TICK;
+    if (k->stop_stage == PLX_STOP_GRACE)
+        plx_list_foreach (node, &k->all) {
+            struct plx_econn *e = PLX_CONTAINER(node, struct plx_econn, all);
+            if (e->h3 != NULL)
+                plx_glue_h3_linger(k, e);
+        }
     if (k->index == 0)
         plx_engine_tick(k->engine, k->now);
     if (k->engine->cfg.on_tick != NULL)
@@ -130,8 +136,10 @@ void plx_core_stop(struct plx_core *k, plx_time deadline)
     k->stop_stage = PLX_STOP_GRACE;
     plx_list_foreach (node, &k->all) {
         struct plx_econn *e = PLX_CONTAINER(node, struct plx_econn, all);
-        if (e->h3 != NULL)
+        if (e->h3 != NULL) {
             plx_glue_h3_shutdown(plx_econn_conn(e), e->h3);
+            plx_glue_h3_linger(k, e); // nothing under way: it need not wait
+        }
         plx_core_wake(k, plx_econn_conn(e));
     }
 }

@@ -63,6 +63,7 @@ struct plx_econn {
     const struct plx_conn_handler *raw; // NULL with h3, and before the handshake is complete
     struct plx_cid first_cid; // server: the ID that the client chose for its first packets
     uint64_t odcid_key;       // its key in core->odcids
+    plx_time heard_at;       // while stopping: when its last packet came
     struct plx_addr source;  // a source port of its own, af NONE: none
     bool has_odcid;
     bool is_dead;

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "base/time.h"
 #include "engine/engine.h"
 
 // --- what HTTP/3 may do with the transport: struct plx_h3_io, its arg is the connection ----------------------
@@ -127,11 +128,20 @@ void plx_glue_h3_stream(struct plx_core *k, struct plx_conn *c, struct plx_strea
     k->n.requests += !is_uni;
 }
 
-// GOAWAY is out and the last request is done: nothing keeps the connection (RFC 9114 section 5.2).
+// GOAWAY is out and the last request is done: nothing keeps the connection (RFC 9114 section 5.2). A client ends it at once. A server
+// leaves that to the client for a while, whose program may not have read yet what its transport has acknowledged: see plx_glue_h3_linger.
 static void close_if_drained(struct plx_conn *c, struct plx_h3_conn *h3)
 {
-    if (plx_h3_conn_is_drained(h3))
+    if (!plx_conn_is_server(c) && plx_h3_conn_is_drained(h3))
         plx_conn_close(c, PLX_H3_NO_ERROR, "");
+}
+
+void plx_glue_h3_linger(struct plx_core *k, struct plx_econn *e)
+{
+    static const plx_dur linger = PLX_SEC(1);
+
+    if (!e->is_dead && plx_h3_conn_is_drained(e->h3) && plx_time_reached(plx_time_after(e->heard_at, linger), k->now))
+        plx_conn_close(plx_econn_conn(e), PLX_H3_NO_ERROR, "");
 }
 
 void plx_glue_h3_shutdown(struct plx_conn *c, struct plx_h3_conn *h3)

@@ -217,6 +217,8 @@ static void rx_deliver(struct plx_core *k, struct plx_burst *b)
         if (!slot_step(k, s, plx_conn_rx_deliver(s->conn, &s->rx, &b->open[j], k->now)))
             continue;
         plx_core_wake(k, s->conn);
+        if (k->stop_stage != PLX_STOP_NO)
+            e->heard_at = k->now;
         // Packets that came before their keys: the keys may be here now.
         if (!e->is_dead && plx_conn_state(s->conn) < PLX_CONN_CONFIRMED) {
             struct plx_pkt *pkt = plx_conn_rx_unstash(s->conn);

@@ -87,9 +87,18 @@ static void validation_begin(struct plx_path *p, plx_time now, plx_dur pto)
 
 // --- receive -----------------------------------------------------------------------------------------------------
 
+// An address that leaves the choice to the port: no family, or a port of our own on whatever interface.
+static bool is_open(const struct plx_addr *a)
+{
+    static const uint8_t zero[sizeof a->ip];
+    return a->af == PLX_AF_NONE || memcmp(a->ip, zero, sizeof zero) == 0;
+}
+
 static bool local_is_same(const struct plx_addr *a, const struct plx_addr *b)
 {
-    return a->af == PLX_AF_NONE || b->af == PLX_AF_NONE || plx_addr_eq(a, b);
+    if (a->af == PLX_AF_NONE || b->af == PLX_AF_NONE || plx_addr_eq(a, b))
+        return true;
+    return a->af == b->af && a->port == b->port && (is_open(a) || is_open(b));
 }
 
 static uint8_t slot_find(struct plx_paths *ps, const struct plx_addr *peer, const struct plx_addr *local)
@@ -97,7 +106,7 @@ static uint8_t slot_find(struct plx_paths *ps, const struct plx_addr *peer, cons
     for (uint8_t i = 0; i < PLX_PATHS_MAX; i++) {
         struct plx_path *p = &ps->v[i];
         if (p->state != PLX_PATH_FREE && plx_addr_eq(&p->peer, peer) && local_is_same(&p->local, local)) {
-            if (p->local.af == PLX_AF_NONE)
+            if (is_open(&p->local))
                 p->local = *local; // the port has chosen it meanwhile
             return i;
         }

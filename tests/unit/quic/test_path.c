@@ -287,6 +287,22 @@ static void test_ids_asked_back(void **state)
     assert_int_equal(ps.v[1].state, PLX_PATH_FREE);
 }
 
+// A client that names a source port but no interface learns from the first answer which one it was.
+static void test_open_local(void **state)
+{
+    struct plx_addr any = {.af = PLX_AF_IP4, .port = 443}, elsewhere;
+
+    (void)state;
+    init(false, true);
+    plx_paths_init(&ps, false, &a, &any, true, 1400);
+    assert_int_equal(from(&a, 100), 0);
+    assert_true(plx_addr_eq(&plx_paths_active(&ps)->local, &local));
+    assert_int_equal(plx_paths_on_datagram(&ps, &cids, &a, &local2, 100), PLX_PATH_NONE); // known by now
+    plx_paths_init(&ps, false, &a, &any, true, 1400);
+    assert_true(plx_addr_parse("203.0.113.1:444", &elsewhere));
+    assert_int_equal(plx_paths_on_datagram(&ps, &cids, &a, &elsewhere, 100), PLX_PATH_NONE); // another port
+}
+
 static void test_no_id_left(void **state)
 {
     (void)state;
@@ -313,7 +329,7 @@ int main(void)
         cmocka_unit_test(test_nat_rebinding),   cmocka_unit_test(test_false_move),
         cmocka_unit_test(test_moves_on_and_on), cmocka_unit_test(test_nowhere_to_return),
         cmocka_unit_test(test_we_move),         cmocka_unit_test(test_ids_asked_back),
-        cmocka_unit_test(test_no_id_left),
+        cmocka_unit_test(test_no_id_left),      cmocka_unit_test(test_open_local),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
