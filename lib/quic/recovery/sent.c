@@ -114,10 +114,16 @@ static void base_drop(struct plx_sent *s)
         s->oldest = s->base;
 }
 
-// References of the records that are left begin where base's do.
+// References of the records that are left begin where base's do. Without any the ring begins at its front again: a connection that answers
+// a request now and then touches the same few lines of memory.
 static void refs_trim(struct plx_sent *s)
 {
-    s->refs_head = s->base < s->end ? plx_sent_at(s, s->base)->refs_at : s->refs_tail;
+    if (s->base < s->end) {
+        s->refs_head = plx_sent_at(s, s->base)->refs_at;
+        return;
+    }
+    s->refs_head = 0; // from the front again: a quiet connection touches the same few lines of memory
+    s->refs_tail = 0;
 }
 
 // Where records begin when pn gets one. Nothing is kept: numbers far below pn need none.

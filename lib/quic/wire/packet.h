@@ -50,6 +50,8 @@ enum plx_pkt_parse {
 };
 
 // One packet at the front of p[0, len). Short headers carry a connection ID of short_cid_len octets.
+// A packet too short for a sample of header protection is TOO_SHORT; of a short header type and dcid are set even then, because a stateless
+// reset may look like that. UNKNOWN_VERSION: an ID longer than PLX_CID_MAX is left empty; plx_vneg_write_for() answers those too.
 enum plx_pkt_parse plx_pkt_parse(const uint8_t *p, size_t len, uint8_t short_cid_len,
                                  struct plx_pkt_hdr *out);
 
