@@ -138,7 +138,7 @@ static void close_if_drained(struct plx_conn *c, struct plx_h3_conn *h3)
 
 void plx_glue_h3_linger(struct plx_core *k, struct plx_econn *e)
 {
-    static const plx_dur linger = PLX_SEC(1);
+    static const plx_dur linger = PLX_SEC(3);
 
     if (!e->is_dead && plx_h3_conn_is_drained(e->h3) && plx_time_reached(plx_time_after(e->heard_at, linger), k->now))
         plx_conn_close(plx_econn_conn(e), PLX_H3_NO_ERROR, "");
