@@ -23,7 +23,8 @@ enum {
 #define NO_MAX      PLX_VARINT_MAX
 #define STREAMS_MAX (UINT64_C(1) << 60)
 
-enum zero_rtt { FORGET, REMEMBER };
+// FORGET: not remembered. REMEMBER: 0-RTT uses the old value, the server may choose another. KEEP: the server must not go below it.
+enum zero_rtt { FORGET, REMEMBER, KEEP };
 
 struct row {
     uint16_t id, offset;
@@ -36,21 +37,20 @@ struct row {
 
 // Section 18.2, and section 7.4.1 for what is remembered. RFC 9221 section 3 for datagrams.
 static const struct row rows[] = {
-    {0x01, FIELD(max_idle_timeout_ms), 0, 0, NO_MAX, FORGET, "max_idle_timeout"},
-    {0x03, FIELD(max_udp_payload_size), 65527, 1200, NO_MAX, FORGET, "max_udp_payload_size below 1200"},
-    {0x04, FIELD(initial_max_data), 0, 0, NO_MAX, REMEMBER, "initial_max_data"},
-    {0x05, FIELD(initial_max_stream_data_bidi_local), 0, 0, NO_MAX, REMEMBER,
+    {0x01, FIELD(max_idle_timeout_ms), 0, 0, NO_MAX, REMEMBER, "max_idle_timeout"},
+    {0x03, FIELD(max_udp_payload_size), 65527, 1200, NO_MAX, REMEMBER, "max_udp_payload_size below 1200"},
+    {0x04, FIELD(initial_max_data), 0, 0, NO_MAX, KEEP, "initial_max_data"},
+    {0x05, FIELD(initial_max_stream_data_bidi_local), 0, 0, NO_MAX, KEEP,
      "initial_max_stream_data_bidi_local"},
-    {0x06, FIELD(initial_max_stream_data_bidi_remote), 0, 0, NO_MAX, REMEMBER,
+    {0x06, FIELD(initial_max_stream_data_bidi_remote), 0, 0, NO_MAX, KEEP,
      "initial_max_stream_data_bidi_remote"},
-    {0x07, FIELD(initial_max_stream_data_uni), 0, 0, NO_MAX, REMEMBER, "initial_max_stream_data_uni"},
-    {0x08, FIELD(initial_max_streams_bidi), 0, 0, STREAMS_MAX, REMEMBER,
-     "initial_max_streams_bidi above 2^60"},
-    {0x09, FIELD(initial_max_streams_uni), 0, 0, STREAMS_MAX, REMEMBER, "initial_max_streams_uni above 2^60"},
+    {0x07, FIELD(initial_max_stream_data_uni), 0, 0, NO_MAX, KEEP, "initial_max_stream_data_uni"},
+    {0x08, FIELD(initial_max_streams_bidi), 0, 0, STREAMS_MAX, KEEP, "initial_max_streams_bidi above 2^60"},
+    {0x09, FIELD(initial_max_streams_uni), 0, 0, STREAMS_MAX, KEEP, "initial_max_streams_uni above 2^60"},
     {0x0a, FIELD(ack_delay_exponent), 3, 0, 20, FORGET, "ack_delay_exponent above 20"},
     {0x0b, FIELD(max_ack_delay_ms), 25, 0, (1 << 14) - 1, FORGET, "max_ack_delay of 2^14 or more"},
-    {0x0e, FIELD(active_connection_id_limit), 2, 2, NO_MAX, REMEMBER, "active_connection_id_limit below 2"},
-    {0x20, FIELD(max_datagram_frame_size), 0, 0, NO_MAX, REMEMBER, "max_datagram_frame_size"},
+    {0x0e, FIELD(active_connection_id_limit), 2, 2, NO_MAX, KEEP, "active_connection_id_limit below 2"},
+    {0x20, FIELD(max_datagram_frame_size), 0, 0, NO_MAX, KEEP, "max_datagram_frame_size"},
 };
 enum { ROWS = sizeof rows / sizeof *rows };
 
@@ -300,7 +300,7 @@ bool plx_tparams_write_remembered(struct plx_wr *w, const struct plx_tparams *t)
     struct plx_wr o = *w;
 
     for (unsigned i = 0; i < ROWS; i++)
-        if (rows[i].zero_rtt == REMEMBER && value_of(t, &rows[i]) != rows[i].initial)
+        if (rows[i].zero_rtt != FORGET && value_of(t, &rows[i]) != rows[i].initial)
             row_write(&o, &rows[i], value_of(t, &rows[i]));
     if (t->disable_active_migration)
         bytes_write(&o, ID_DISABLE_MIGRATION, NULL, 0);
@@ -311,7 +311,7 @@ bool plx_tparams_is_kept(const struct plx_tparams *remembered, const struct plx_
 {
     //= rfc9000 7.4.1 "the server MUST NOT reduce any limits or alter any values that might be violated by the client with its 0-RTT data"
     for (unsigned i = 0; i < ROWS; i++)
-        if (rows[i].zero_rtt == REMEMBER && value_of(now, &rows[i]) < value_of(remembered, &rows[i]))
+        if (rows[i].zero_rtt == KEEP && value_of(now, &rows[i]) < value_of(remembered, &rows[i]))
             return false;
     return true;
 }

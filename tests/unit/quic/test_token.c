@@ -5,6 +5,9 @@
 #include "../base/rows.h"
 #include "base/time.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
+
 #define LIFE ((struct plx_token_life){PLX_SEC(10), PLX_SEC(86400)})
 #define NOON ((plx_time){UINT64_C(1700000000) * 1000000000})
 
@@ -191,6 +194,53 @@ static void test_replay_many(void **state)
         EXPECT_ROW(i, open_at_home(tokens[7999 - i * 79], len, &seen, NOON) == PLX_TOKEN_REPLAYED);
 }
 
+// Cores seal and open while the control plane rotates, as the header says it may: not again before every reader has finished a call.
+enum { READERS = 2, ROTATIONS = 200 };
+static _Atomic uint64_t calls[READERS];
+static _Atomic bool is_over;
+static _Atomic unsigned wrong;
+
+static void *reader(void *arg)
+{
+    uint64_t which = (uint64_t)(uintptr_t)arg, n = 0;
+    uint8_t token[PLX_TOKEN_LEN_MAX];
+    while (!atomic_load(&is_over)) {
+        struct plx_addr peer = {.af = PLX_AF_IP4, .port = 5000, .ip = {192, 0, 2, 1}};
+        struct plx_token_life life = LIFE;
+        struct plx_token_info info;
+        uint8_t nonce[PLX_TOKEN_NONCE_LEN] = {(uint8_t)which};
+        memcpy(nonce + 4, &n, 8);
+        size_t len = plx_token_seal_retry(&keys, &odcid, &rscid, &peer, NOON, nonce, token);
+        if (plx_token_open(&keys, token, len, &peer, &rscid, NOON, &life, NULL, &info) != PLX_TOKEN_OK)
+            atomic_fetch_add(&wrong, 1); // at most one rotation lies between: the key before still opens
+        atomic_store(&calls[which], ++n);
+    }
+    return NULL;
+}
+
+static void test_threads(void **state)
+{
+    pthread_t thread[READERS];
+    (void)state;
+    rotate(0);
+    atomic_store(&is_over, false);
+    for (uintptr_t i = 0; i < READERS; i++)
+        assert_int_equal(pthread_create(&thread[i], NULL, reader, (void *)i), 0);
+    for (unsigned n = 1; n <= ROTATIONS; n++) {
+        for (unsigned i = 0; i < READERS;
+             i++) { // two more calls: one that began after the last rotation has ended
+            uint64_t seen = atomic_load(&calls[i]);
+            while (atomic_load(&calls[i]) < seen + 2)
+                sched_yield();
+        }
+        rotate((uint8_t)n);
+    }
+    atomic_store(&is_over, true);
+    for (unsigned i = 0; i < READERS; i++)
+        assert_int_equal(pthread_join(thread[i], NULL), 0);
+    assert_int_equal(atomic_load(&wrong), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -200,6 +250,7 @@ int main(void)
         cmocka_unit_test_setup(test_replay, setup),
         cmocka_unit_test_setup(test_names_come_from_keys, setup),
         cmocka_unit_test_setup(test_replay_many, setup),
+        cmocka_unit_test_setup(test_threads, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
