@@ -214,8 +214,11 @@ static void rx_deliver(struct plx_core *k, struct plx_burst *b)
             work_finish(&s->work);
             continue;
         }
-        if (!slot_step(k, s, plx_conn_rx_deliver(s->conn, &s->rx, &b->open[j], k->now)))
+        enum plx_rx_step step = plx_conn_rx_deliver(s->conn, &s->rx, &b->open[j], k->now);
+        if (step != PLX_RX_GO && step != PLX_RX_DONE) {
+            slot_step(k, s, step);
             continue;
+        }
         plx_core_wake(k, s->conn);
         if (k->stop_stage != PLX_STOP_NO)
             e->heard_at = k->now;
