@@ -46,6 +46,7 @@ enum {
 };
 _Static_assert((int)CONN_OLD_KEYS_PTOS < (int)CONN_UPDATE_WAIT_PTOS,
                "an update must not meet keys that are still kept");
+#define CONN_MEANS_WAIT   PLX_MS(1)  // between two looks whether the slab has something again
 #define CONN_SHRINK_AFTER PLX_SEC(1) // longer than any pause between the requests of somebody who is busy
 #define CONN_TICKET_WAIT  PLX_SEC(5) // a client keeps TLS for so long after the handshake while no ticket came
 _Static_assert(CONN_TOKEN_MAX < PLX_DGRAM_MIN - 100,
@@ -65,7 +66,8 @@ enum conn_hold {
     CONN_HOLD_NONE,
     CONN_HOLD_WINDOW /* only an ACK helps */,
     CONN_HOLD_PACE /* until pace_at */,
-    CONN_HOLD_ADDRESS /* until octets come */
+    CONN_HOLD_ADDRESS, // until octets come
+    CONN_HOLD_MEANS, // no memory to remember a packet, or no connection ID to send it to: tried again at pace_at
 };
 
 enum conn_event {

@@ -34,11 +34,24 @@ static uint64_t number_next(struct plx_conn *c, struct plx_space *sp, enum plx_s
     return sp->next_pn;
 }
 
+// Nothing can be sent just now, and not because of the peer.
+static struct conn_build *lacks_means(struct plx_conn *c, const struct conn_dgram *dg)
+{
+    if (dg->count == 0) {
+        c->hold = CONN_HOLD_MEANS;
+        c->pace_at = plx_time_after(c->now, CONN_MEANS_WAIT);
+    }
+    return NULL;
+}
+
 struct conn_build *conn_packet_begin(struct plx_conn *c, struct conn_dgram *dg, enum plx_space_id space)
 {
     struct plx_space *sp = conn_space(c, space);
     const struct plx_cid_peer *to = plx_cids_peer_get(&c->peer_cids, dg->path->dcid_seq);
-    if (to == NULL || dg->len + PLX_AEAD_TAG_LEN >= dg->room)
+    uint64_t pn = number_next(c, sp, space);
+    if (to == NULL || !plx_recovery_can_remember(sp))
+        return lacks_means(c, dg);
+    if (dg->len + PLX_AEAD_TAG_LEN >= dg->room)
         return NULL;
     struct conn_build *b = &dg->b[dg->count];
     size_t room = (size_t)(dg->room - dg->len - PLX_AEAD_TAG_LEN);
@@ -48,7 +61,7 @@ struct conn_build *conn_packet_begin(struct plx_conn *c, struct conn_dgram *dg, 
     b->refs.count = 0;
     b->is_eliciting = b->is_in_flight = false;
     b->space = space;
-    b->pn = number_next(c, sp, space);
+    b->pn = pn;
     uint8_t pn_len = plx_pkt_number_len(b->pn, sp->largest_acked);
     bool is_written;
     if (space == PLX_SPACE_APP) {
@@ -59,7 +72,7 @@ struct conn_build *conn_packet_begin(struct plx_conn *c, struct conn_dgram *dg, 
                                         has_token ? c->hs->token : NULL, has_token ? c->hs->token_len : 0,
                                         b->pn, pn_len, &b->hdr);
     }
-    if (!is_written || plx_wr_left(&b->w) < CONN_FRAMES_MIN || !plx_recovery_can_remember(sp))
+    if (!is_written || plx_wr_left(&b->w) < CONN_FRAMES_MIN)
         return NULL;
     b->payload = b->w.p;
     dg->count++;

@@ -5,7 +5,7 @@
 //   handshake           has to be complete in time; a client waits a little for a ticket afterwards
 //   recovery            loss or probe timeout (RFC 9002), not while a server may not send for lack of a validated address
 //   acknowledgements    of each space
-//   pacing              when that is what held the last attempt to send
+//   pacing              when that is what held the last attempt to send; likewise a lack of memory
 //   keys                the previous receiving keys go, the next come
 //   paths               challenges to repeat, validations to give up
 //   idleness            rings go back to the slab a second after the last packet
@@ -113,6 +113,8 @@ plx_time plx_conn_deadline(const struct plx_conn *c)
     if (conn_is_winding_down(c))
         return c->end_at;
     plx_time t = plx_time_min(idle_at(c), plx_time_min(keep_alive_at(c), question_at(c)));
+    if (c->hold == CONN_HOLD_MEANS)
+        return plx_time_min(t, c->pace_at); // so does whatever else waits
     t = plx_time_min(t, plx_paths_deadline(&c->paths));
     t = plx_time_min(t, shrink_at(c));
     t = plx_time_min(t, c->old_keys_until);
@@ -174,7 +176,7 @@ static void tick(struct plx_conn *c, plx_time now)
     conn_on_path_event(c, plx_paths_on_timeout(&c->paths, &c->peer_cids, now));
     if (conn_is_winding_down(c))
         return;
-    if (c->hold == CONN_HOLD_PACE && plx_time_reached(c->pace_at, now))
+    if ((c->hold == CONN_HOLD_PACE || c->hold == CONN_HOLD_MEANS) && plx_time_reached(c->pace_at, now))
         c->hold = CONN_HOLD_NONE;
     if (c->hold != CONN_HOLD_ADDRESS)
         on_recovery_timeout(c, now);

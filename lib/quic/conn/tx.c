@@ -49,10 +49,30 @@ static bool probes_active_path(const struct plx_conn *c, plx_time now)
     return plx_paths_next_probe(&c->paths, now) == c->paths.active && conn_keys_can_seal(c, PLX_SPACE_APP);
 }
 
+// Handshake octets are not held back by application data that fills the window: the peer acknowledges none of that before it has the
+// handshake, and no probe timeout runs for it until then (RFC 9002 section 6.2.1), so waiting for room could last for ever.
+static bool may_shake_hands(const struct plx_conn *c)
+{
+    uint64_t bytes = PLX_DGRAM_MIN;
+    if (c->hs == NULL)
+        return false;
+    for (int i = 0; i < CONN_HS_SPACES; i++)
+        bytes += c->hs->level[i].is_discarded ? 0 : c->hs->space[i].bytes_in_flight;
+    return bytes <= c->recovery.cc.cwnd;
+}
+
+static bool any_handshake_frames(const struct plx_conn *c)
+{
+    for (int i = first_space(c); i < PLX_SPACE_APP; i++)
+        if (conn_keys_can_seal(c, (enum plx_space_id)i) && plx_cstream_tx_wants(&c->hs->ctx[i]))
+            return true;
+    return false;
+}
+
 // Acknowledgements, probes of recovery, probes of the path.
 static bool any_urgent(const struct plx_conn *c)
 {
-    if (probes_active_path(c, c->now))
+    if (probes_active_path(c, c->now) || (any_handshake_frames(c) && may_shake_hands(c)))
         return true;
     for (int i = first_space(c); i < PLX_SPACE_COUNT; i++) {
         const struct plx_space *sp = conn_space((struct plx_conn *)(uintptr_t)c, (enum plx_space_id)i);
@@ -76,6 +96,8 @@ bool plx_conn_wants_tx(const struct plx_conn *c)
 {
     if (conn_is_winding_down(c))
         return c->state == PLX_CONN_CLOSING && (c->want & CONN_WANT_CLOSE) != 0;
+    if (c->hold == CONN_HOLD_MEANS)
+        return false;
     // Streams that were resumed are looked at by plx_conn_tx(), whatever may be sent.
     if (side_path(c) != PLX_PATH_NONE || !plx_list_is_empty(&c->streams.resumed))
         return true;
@@ -211,7 +233,8 @@ static bool tx_dgram(struct plx_conn *c, struct plx_tx *tx, plx_time now)
         return false;
     bool elicits = any_frames(c) && may_elicit(c, now);
     for (int space = first_space(c); space < PLX_SPACE_COUNT; space++)
-        write_space(c, &dg, (enum plx_space_id)space, elicits, now);
+        write_space(c, &dg, (enum plx_space_id)space,
+                    elicits || (space != PLX_SPACE_APP && may_shake_hands(c)), now);
     if (dg.count == 0)
         return false;
     const struct conn_build *last = &dg.b[dg.count - 1];

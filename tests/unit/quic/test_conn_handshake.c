@@ -219,6 +219,78 @@ static void test_early_packets_are_kept(void **state)
     pair_fini(&p);
 }
 
+// A request that overtakes the client's Finished waits for it (RFC 9001 section 5.7).
+static bool finished_is_late(struct pair *pair, struct pair_dgram *d)
+{
+    struct plx_pkt_hdr hdr;
+    if (d->to == SERVER && pair->e[CLIENT].opened && pair->filter_arg == 0 &&
+        plx_pkt_parse(d->data, d->len, PLX_CID_LEN, &hdr) == PLX_PKT_PARSED && hdr.type != PLX_PKT_SHORT) {
+        d->at = plx_time_after(d->at, PLX_MS(8));
+        pair->filter_arg = 1;
+    }
+    return true;
+}
+
+static void test_early_request(void **state)
+{
+    (void)state;
+    pair_init(&p, 11);
+    p.filter = finished_is_late;
+    assert_true(pair_connect(&p));
+    while (p.e[CLIENT].opened == 0 || p.filter_arg == 0) {
+        pair_step(&p);
+        p.now = plx_time_after(p.now, PLX_MS(1));
+    }
+    assert_non_null(pair_request(&p, 5000));
+    pair_run(&p, PLX_MS(11));
+    assert_int_equal(p.e[SERVER].opened, 0);
+    assert_int_equal(p.e[SERVER].conn->hs->stash_count, 1);
+    pair_run(&p, PLX_MS(100));
+    assert_open();
+    assert_int_equal(p.e[CLIENT].fins, 1);
+    assert_int_equal(p.e[CLIENT].conn->recovery.ptos, 0);
+    pair_fini(&p);
+}
+
+// --- TLS says no -----------------------------------------------------------------------------------------------------------------
+
+// Alerts become errors on both sides (RFC 9001 section 4.8).
+static void test_tls_refuses(void **state)
+{
+    (void)state;
+    static char ca[128];
+    static const char *const other_alpn[] = {"something-else"};
+    char err[256];
+    snprintf(ca, sizeof ca, "%s/ca.pem", certs_dir);
+    struct plx_tls_cfg alpn = {.ca_file = ca, .verify_peer = true, .alpn = other_alpn, .alpn_count = 1};
+    static char wrong_ca[128];
+    snprintf(wrong_ca, sizeof wrong_ca, "%s/other.pem", certs_dir);
+    struct plx_tls_cfg roots = {.ca_file = wrong_ca, .verify_peer = true};
+    const struct {
+        const struct plx_tls_cfg *cfg;
+        int offended;
+        uint64_t code; // 0: any alert
+    } row[] = {{&alpn, SERVER, PLX_QUIC_CRYPTO_ERROR + 120}, {&roots, CLIENT, 0}};
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        struct plx_tls_ctx *ctx = plx_tls_ctx_new(row[i].cfg, err, sizeof err);
+        assert_non_null(ctx);
+        pair_init(&p, 12);
+        p.e[CLIENT].env.tls_client = ctx;
+        assert_true(pair_connect(&p));
+        pair_run(&p, PLX_SEC(5));
+        const struct plx_close_info *mine = &p.e[row[i].offended].close,
+                                    *theirs = &p.e[!row[i].offended].close;
+        ASSERT_ROW(i, p.e[CLIENT].dead == 1 && p.e[SERVER].dead == 1);
+        ASSERT_ROW(i, !mine->is_peer && theirs->is_peer && mine->code == theirs->code);
+        ASSERT_ROW(i, mine->code > PLX_QUIC_CRYPTO_ERROR && mine->code <= PLX_QUIC_CRYPTO_ERROR + 255);
+        ASSERT_ROW(i, row[i].code == 0 || mine->code == row[i].code);
+        ASSERT_ROW(i, mine->reason[0] != 0 && strcmp(mine->reason, theirs->reason) == 0);
+        ASSERT_ROW(i, p.e[CLIENT].opened == 0 && p.e[SERVER].opened == 0);
+        pair_fini(&p);
+        plx_tls_ctx_free(ctx);
+    }
+}
+
 // --- not at all --------------------------------------------------------------------------------------------------------------
 
 static bool drop_all(struct pair *pair, struct pair_dgram *d)
@@ -529,6 +601,8 @@ int main(void)
         cmocka_unit_test(test_any_two_losses),
         cmocka_unit_test(test_chaos),
         cmocka_unit_test(test_early_packets_are_kept),
+        cmocka_unit_test(test_early_request),
+        cmocka_unit_test(test_tls_refuses),
         cmocka_unit_test(test_nobody_there),
         cmocka_unit_test(test_version_negotiation),
         cmocka_unit_test(test_retry_refused),

@@ -193,6 +193,42 @@ static void test_wakes(void **state)
     pair_fini(&p);
 }
 
+// Nothing in the slab: nothing moves, nothing breaks, nobody spins; when there is something again it goes on.
+static void test_empty_slab(void **state)
+{
+    (void)state;
+    static void *taken[(8 << 20) / 64 + 1];
+    for (int side = 0; side < 2; side++) {
+        pair_init(&p, 9);
+        pair_establish(&p);
+        assert_non_null(pair_request(&p, 1000)); // the window of streams is there from now on
+        pair_run(&p, PLX_SEC(8));
+        assert_non_null(pair_request(&p, 60000));
+        size_t count = 0;
+        while ((taken[count] = plx_slab_take(&p.e[side].slab, 64)) != NULL)
+            count++;
+        pair_run(&p, PLX_MS(700));
+        // The client still has a ring of sent packets, for its acknowledgements; the server's went when it was idle.
+        ASSERT_ROW(side, p.e[CLIENT].fins == (side == CLIENT ? 2 : 1));
+        if (side == SERVER && pair_is_confirmed(&p))
+            ASSERT_ROW(side,
+                       p.e[SERVER].conn->hold == CONN_HOLD_MEANS && !plx_conn_wants_tx(p.e[SERVER].conn));
+        while (count > 0)
+            plx_slab_give(&p.e[side].slab, taken[--count], 64);
+        pair_run(&p, PLX_SEC(2));
+        if (!pair_is_confirmed(
+                &p)) { // not even the window of the next stream could be had: an error of ours, and told as such
+            ASSERT_ROW(side, side == SERVER && p.e[SERVER].close.code == PLX_QUIC_INTERNAL_ERROR);
+        } else {
+            if (p.e[CLIENT].fins == 1)
+                ASSERT_ROW(side, pair_request(&p, 60000) != NULL); // refused for lack of memory
+            pair_run(&p, PLX_SEC(5));
+            ASSERT_ROW(side, p.e[CLIENT].fins == 2 && !p.e[CLIENT].is_pattern_broken);
+        }
+        pair_fini(&p);
+    }
+}
+
 // An idle end keeps no rings and no buffers; what it had comes back when it is needed.
 static void test_idle_memory(void **state)
 {
@@ -282,6 +318,7 @@ int main(void)
         cmocka_unit_test(test_refused_streams),
         cmocka_unit_test(test_idle_memory),
         cmocka_unit_test(test_spin),
+        cmocka_unit_test(test_empty_slab),
     };
     return cmocka_run_group_tests(tests, pair_group_setup, pair_group_teardown);
 }
