@@ -81,13 +81,14 @@ static bool take_gateway(struct port_opts *o, const char *value, char *err, size
     return true;
 }
 
-static bool take_number(const char *name, const char *value, uint64_t min, uint64_t max, uint16_t *out, char *err, size_t err_len)
+static bool take_number(const char *name, const char *value, uint64_t min, uint64_t max, uint16_t *out,
+                        char *err, size_t err_len)
 {
     uint64_t v;
 
     if (!parse_number(value, min, max, &v)) {
-        snprintf(err, err_len, "--%s %s: want a number from %llu to %llu", name, value, (unsigned long long)min,
-                 (unsigned long long)max);
+        snprintf(err, err_len, "--%s %s: want a number from %llu to %llu", name, value,
+                 (unsigned long long)min, (unsigned long long)max);
         return false;
     }
     *out = (uint16_t)v;
@@ -131,7 +132,8 @@ static bool make_port(struct port_opts *o, struct plx_engine_cfg *cfg, char *err
         cfg->port = plx_port_udp();
     } else {
         if (o->ip_count == 0) {
-            snprintf(err, err_len, "--driver ethdev needs --ip ADDRESS/PREFIX: the kernel's addresses are not ours");
+            snprintf(err, err_len,
+                     "--driver ethdev needs --ip ADDRESS/PREFIX: the kernel's addresses are not ours");
             return false;
         }
         if (o->eal_argc > 0 && plx_eal_init(o->eal_argc, o->eal_argv, err, err_len) != PLX_OK)

@@ -29,8 +29,18 @@ struct port_opts {
 };
 
 // Long options for getopt_long: splice PORT_OPTS_LONG into the table, and hand values from PORT_OPT_FIRST on to port_opts_take().
-enum { PORT_OPT_FIRST = 1000, PORT_OPT_DRIVER = PORT_OPT_FIRST, PORT_OPT_DEVICE, PORT_OPT_IP, PORT_OPT_GATEWAY, PORT_OPT_VLAN,
-       PORT_OPT_MTU, PORT_OPT_PCAP, PORT_OPT_LAST = PORT_OPT_PCAP };
+enum {
+    PORT_OPT_FIRST = 1000,
+    PORT_OPT_DRIVER = PORT_OPT_FIRST,
+    PORT_OPT_DEVICE,
+    PORT_OPT_IP,
+    PORT_OPT_GATEWAY,
+    PORT_OPT_VLAN,
+    PORT_OPT_MTU,
+    PORT_OPT_PCAP,
+    PORT_OPT_LAST = PORT_OPT_PCAP
+};
+// clang-format off
 #define PORT_OPTS_LONG                                                                                                  \
     {"driver", required_argument, NULL, PORT_OPT_DRIVER}, {"device", required_argument, NULL, PORT_OPT_DEVICE},         \
         {"ip", required_argument, NULL, PORT_OPT_IP}, {"gateway", required_argument, NULL, PORT_OPT_GATEWAY},           \
@@ -45,6 +55,7 @@ enum { PORT_OPT_FIRST = 1000, PORT_OPT_DRIVER = PORT_OPT_FIRST, PORT_OPT_DEVICE,
     "  --mtu N               IP MTU (default 1500)\n"                                                                   \
     "  --pcap FILE           record every packet (pcapng)\n"                                                            \
     "  -- ARGUMENTS          everything behind it goes to DPDK's EAL\n"
+// clang-format on
 
 // Cuts "-- ARGUMENTS" off the command line and keeps it. Returns the shortened argc.
 int port_opts_split(struct port_opts *o, int argc, char **argv);

@@ -7,7 +7,8 @@
 
 #include "get.h"
 
-static const plx_dur session_wait = PLX_MS(500); // for a ticket that --session wants and that comes after the last byte
+// for a ticket that --session wants and that comes after the last byte
+static const plx_dur session_wait = PLX_MS(500);
 
 void get_fail(struct get *g, enum get_exit code, const char *format, ...)
 {
@@ -27,7 +28,8 @@ void get_fail(struct get *g, enum get_exit code, const char *format, ...)
 
 static bool wants_session(const struct get *g)
 {
-    return g->opts.session != NULL && g->origin_count > 0 && !g->origins[0].has_session && !g->origins[0].is_closed;
+    return g->opts.session != NULL && g->origin_count > 0 && !g->origins[0].has_session &&
+           !g->origins[0].is_closed;
 }
 
 void get_finish_if_done(struct get *g)
@@ -90,9 +92,16 @@ static enum plx_err start(struct get *g, struct get_transfer *t)
     struct plx_field fields[128];
     char length[24];
     uint16_t n = 0;
-    const char *method = g->opts.method != NULL ? g->opts.method : g->opts.head ? "HEAD" : g->opts.has_data ? "POST" : "GET";
-    struct plx_h3_head head = {.method = span(method), .scheme = span("https"), .authority = span(t->url.authority),
-                               .path = span(t->url.path), .content_length = PLX_H3_LENGTH_UNKNOWN, .fields = fields};
+    const char *method = g->opts.method != NULL ? g->opts.method
+                         : g->opts.head         ? "HEAD"
+                         : g->opts.has_data     ? "POST"
+                                                : "GET";
+    struct plx_h3_head head = {.method = span(method),
+                               .scheme = span("https"),
+                               .authority = span(t->url.authority),
+                               .path = span(t->url.path),
+                               .content_length = PLX_H3_LENGTH_UNKNOWN,
+                               .fields = fields};
 
     fields[n++] = (struct plx_field){"user-agent", "plx-get", 10, 7, false};
     fields[n++] = (struct plx_field){"accept", "*/*", 6, 3, false};
@@ -122,7 +131,8 @@ static void start_more(struct get *g, struct get_origin *o)
             continue;
         }
         get_fail(g, err == PLX_ERR_INVALID ? GET_USAGE : GET_HTTP3, "%s: %s", t->text,
-                 err == PLX_ERR_INVALID ? "a field that HTTP/3 forbids (RFC 9114 section 4.2)" : plx_err_str(err));
+                 err == PLX_ERR_INVALID ? "a field that HTTP/3 forbids (RFC 9114 section 4.2)"
+                                        : plx_err_str(err));
         transfer_over(g, t);
     }
 }
@@ -201,8 +211,8 @@ static void on_end(struct plx_h3_req *req, const struct plx_field *trailers, uin
 
     t->is_complete = true;
     for (uint16_t i = 0; i < count && g->opts.verbose; i++)
-        fprintf(stderr, "< (trailer) %.*s: %.*s\n", (int)trailers[i].name_len, trailers[i].name, (int)trailers[i].value_len,
-                trailers[i].value);
+        fprintf(stderr, "< (trailer) %.*s: %.*s\n", (int)trailers[i].name_len, trailers[i].name,
+                (int)trailers[i].value_len, trailers[i].value);
 }
 
 static void on_writable(struct plx_h3_req *req)
@@ -219,15 +229,16 @@ static void on_closed(struct plx_h3_req *req, uint64_t code, bool is_peer)
     struct get_transfer *t = plx_h3_req_user(req);
 
     if (!t->is_complete && g->exit == GET_OK)
-        get_fail(g, GET_HTTP3, "%s: %s ended it with error 0x%llx after %llu octets", t->text, is_peer ? "the server" : "we",
-                 (unsigned long long)code, (unsigned long long)t->received);
+        get_fail(g, GET_HTTP3, "%s: %s ended it with error 0x%llx after %llu octets", t->text,
+                 is_peer ? "the server" : "we", (unsigned long long)code, (unsigned long long)t->received);
     t->origin->running--;
     transfer_over(g, t);
     start_more(g, t->origin);
 }
 
 // Why a connection that was needed is gone, as an exit code and a sentence.
-static void say_why(struct get *g, const struct get_origin *o, const struct plx_close_info *why, bool was_open)
+static void say_why(struct get *g, const struct get_origin *o, const struct plx_close_info *why,
+                    bool was_open)
 {
     char addr[PLX_ADDR_STRLEN];
     enum get_exit code = was_open ? GET_HTTP3 : GET_NO_CONNECTION;
@@ -235,7 +246,8 @@ static void say_why(struct get *g, const struct get_origin *o, const struct plx_
     plx_addr_str(&o->addr, addr);
     switch (why->how) {
     case PLX_CLOSE_HANDSHAKE_TIMEOUT:
-        get_fail(g, GET_TIMEOUT, "%s: no answer from %s: nothing speaks QUIC there, or UDP is blocked", o->url.authority, addr);
+        get_fail(g, GET_TIMEOUT, "%s: no answer from %s: nothing speaks QUIC there, or UDP is blocked",
+                 o->url.authority, addr);
         return;
     case PLX_CLOSE_IDLE:
         get_fail(g, GET_TIMEOUT, "%s: %s fell silent", o->url.authority, addr);
@@ -250,12 +262,15 @@ static void say_why(struct get *g, const struct get_origin *o, const struct plx_
         break;
     }
     // Alerts about certificates: RFC 8446 section 6.2, 42 bad_certificate to 48 unknown_ca.
-    bool is_certificate = why->how == PLX_CLOSE_TRANSPORT && !why->is_peer && why->code >= 0x100 + 42 && why->code <= 0x100 + 48;
+    bool is_certificate = why->how == PLX_CLOSE_TRANSPORT && !why->is_peer && why->code >= 0x100 + 42 &&
+                          why->code <= 0x100 + 48;
     get_fail(g, is_certificate ? GET_CERTIFICATE : code, "%s: %s with %s error 0x%llx%s%s", o->url.authority,
-             why->is_peer ? "the server closed" : "closed", why->how == PLX_CLOSE_TRANSPORT ? "transport" : "application",
-             (unsigned long long)why->code, why->reason[0] != '\0' ? ": " : "", why->reason);
+             why->is_peer ? "the server closed" : "closed",
+             why->how == PLX_CLOSE_TRANSPORT ? "transport" : "application", (unsigned long long)why->code,
+             why->reason[0] != '\0' ? ": " : "", why->reason);
     if (is_certificate)
-        fprintf(stderr, "plx-get: trust its issuer with --cacert FILE, or look the other way with --insecure\n");
+        fprintf(stderr,
+                "plx-get: trust its issuer with --cacert FILE, or look the other way with --insecure\n");
 }
 
 static void on_close(struct plx_h3_conn *conn, struct plx_conn *transport, const struct plx_close_info *why)
@@ -281,7 +296,8 @@ static void on_goaway(struct plx_h3_conn *conn, uint64_t id)
     struct get *g = of_conn(conn);
 
     if (g->opts.verbose)
-        fprintf(stderr, "* the server takes no requests from stream %llu on (GOAWAY)\n", (unsigned long long)id);
+        fprintf(stderr, "* the server takes no requests from stream %llu on (GOAWAY)\n",
+                (unsigned long long)id);
 }
 
 const struct plx_h3_handler get_handler = {
@@ -375,7 +391,8 @@ void *get_start(void *ctx, struct plx_core *core)
     g->started = plx_core_now(core);
     for (uint32_t i = 0; i < g->origin_count; i++) {
         struct get_origin *o = &g->origins[i];
-        struct plx_connect_cfg cfg = {.server_name = o->url.host, .peer = o->addr, .user = o, .own_port = i > 0};
+        struct plx_connect_cfg cfg = {
+            .server_name = o->url.host, .peer = o->addr, .user = o, .own_port = i > 0};
         if (i == 0) {
             cfg.session = g->session;
             cfg.session_len = g->session_len;

@@ -23,20 +23,20 @@ enum get_exit {
     GET_READ_ERROR = 26,
     GET_TIMEOUT = 28,
     GET_CERTIFICATE = 60,
-    GET_HTTP3 = 95,      // the exchange failed on the HTTP/3 or QUIC level
+    GET_HTTP3 = 95, // the exchange failed on the HTTP/3 or QUIC level
 };
 
 struct get_url {
     char host[256];      // as in the URL, without brackets
     char authority[280]; // host and port as they go into :authority
     uint16_t port;
-    const char *path;    // with query; into the URL's own text, or "/"
+    const char *path; // with query; into the URL's own text, or "/"
 };
 
 struct get_opts {
     const char **urls;
     uint32_t url_count;
-    const char **outputs;   // -o, in the order of the URLs; fewer is fine
+    const char **outputs; // -o, in the order of the URLs; fewer is fine
     uint32_t output_count;
     const char *cacert, *ciphers, *groups, *session, *connect_to, *method, *keylog;
     bool insecure, head, verbose, silent, include, fail;
@@ -45,7 +45,7 @@ struct get_opts {
     char *data; // -d
     size_t data_len;
     bool has_data;
-    uint32_t parallel;      // requests at once on one connection
+    uint32_t parallel; // requests at once on one connection
     double max_time, connect_timeout;
     struct port_opts port;
 };
@@ -102,7 +102,8 @@ bool get_resolve(const struct get_url *url, const char *connect_to, struct plx_a
 extern const struct plx_h3_handler get_handler;
 bool get_prepare(struct get *g);
 void *get_start(void *ctx, struct plx_core *core);
-void get_fail(struct get *g, enum get_exit code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void get_fail(struct get *g, enum get_exit code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 void get_finish_if_done(struct get *g);
 void get_cleanup(struct get *g);
 

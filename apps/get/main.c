@@ -37,7 +37,8 @@ static bool make_engine(struct get *g)
     cfg.streams_max = g->origin_count * (g->opts.parallel + 64);
     cfg.stream_window = 1 << 20; // a client that fetches files has room for them
     cfg.conn_window = 4 << 20;
-    if (!port_opts_apply(&g->opts.port, &cfg, err, sizeof err) || (g->engine = plx_engine_new(&cfg, err, sizeof err)) == NULL) {
+    if (!port_opts_apply(&g->opts.port, &cfg, err, sizeof err) ||
+        (g->engine = plx_engine_new(&cfg, err, sizeof err)) == NULL) {
         get_fail(g, GET_NO_CONNECTION, "%s", err);
         return false;
     }
@@ -55,8 +56,9 @@ static void summary(struct get *g)
         return;
     for (uint32_t i = 0; i < g->opts.url_count; i++)
         received += g->transfers[i].received;
-    fprintf(stderr, "%s%u of %u fetched, %llu octets in %.3f s, %.1f Mbit/s\n", g->opts.verbose ? "* " : "", g->done,
-            g->opts.url_count, (unsigned long long)received, seconds, seconds > 0 ? (double)received * 8 / seconds / 1e6 : 0);
+    fprintf(stderr, "%s%u of %u fetched, %llu octets in %.3f s, %.1f Mbit/s\n", g->opts.verbose ? "* " : "",
+            g->done, g->opts.url_count, (unsigned long long)received, seconds,
+            seconds > 0 ? (double)received * 8 / seconds / 1e6 : 0);
 }
 
 int main(int argc, char **argv)

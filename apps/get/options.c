@@ -30,7 +30,7 @@ static const char help[] =
     "  --max-time SECONDS    give up after so long\n"
     "  --connect-timeout SECONDS  give up connecting after so long (default 10)\n"
     "  --ciphers LIST, --groups LIST  TLS 1.3 ciphersuites and key exchange groups, in order of preference\n"
-    "  --keylog FILE         append TLS secrets (default: $SSLKEYLOGFILE)\n" PORT_OPTS_HELP
+    "  --keylog FILE         append TLS secrets (default: $SSLKEYLOGFILE)\n" PORT_OPTS_HELP //
     "  --help, --version\n"
     "\n"
     "Exit status: 0 all went well, 2 usage, 3 bad URL, 6 unknown host, 7 no connection, 22 HTTP error (with --fail),\n"
@@ -41,8 +41,19 @@ static const char help[] =
     "  plx-get -v --cacert cert.pem -o a.bin -o b.bin https://localhost:4433/a https://localhost:4433/b\n"
     "  plx-get --driver ethdev --ip 10.7.0.2/24 https://10.7.0.1/ -- --no-pci --vdev net_af_xdp0,iface=veth0\n";
 
-enum { OPT_CACERT = 2000, OPT_CONNECT_TO, OPT_SESSION, OPT_PARALLEL, OPT_MAX_TIME, OPT_CONNECT_TIMEOUT, OPT_CIPHERS, OPT_GROUPS,
-       OPT_KEYLOG, OPT_HELP, OPT_VERSION };
+enum {
+    OPT_CACERT = 2000,
+    OPT_CONNECT_TO,
+    OPT_SESSION,
+    OPT_PARALLEL,
+    OPT_MAX_TIME,
+    OPT_CONNECT_TIMEOUT,
+    OPT_CIPHERS,
+    OPT_GROUPS,
+    OPT_KEYLOG,
+    OPT_HELP,
+    OPT_VERSION
+};
 
 static bool read_all(FILE *f, char **out, size_t *len)
 {

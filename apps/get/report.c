@@ -48,7 +48,8 @@ static void show_bar(struct get *g, plx_time now)
     memset(bar, '#', filled > BAR_WIDTH ? BAR_WIDTH : (size_t)filled);
     bar[BAR_WIDTH] = '\0';
     get_clear_line(g);
-    g->bar_width = fprintf(stderr, "[%s] %s  %s/s  %u of %u done  %.1f s", bar, have, per_second, g->done, g->opts.url_count, seconds);
+    g->bar_width = fprintf(stderr, "[%s] %s  %s/s  %u of %u done  %.1f s", bar, have, per_second, g->done,
+                           g->opts.url_count, seconds);
     fflush(stderr);
 }
 
@@ -57,8 +58,10 @@ void get_tick(void *ctx, struct plx_core *core, plx_time now)
     struct get *g = ctx;
 
     (void)core;
-    if (g->opts.max_time > 0 && !g->is_finishing && (double)(now.ns - g->started.ns) > g->opts.max_time * 1e9) {
-        get_fail(g, GET_TIMEOUT, "time is up after %.1f s: %u of %u done", g->opts.max_time, g->done, g->opts.url_count);
+    if (g->opts.max_time > 0 && !g->is_finishing &&
+        (double)(now.ns - g->started.ns) > g->opts.max_time * 1e9) {
+        get_fail(g, GET_TIMEOUT, "time is up after %.1f s: %u of %u done", g->opts.max_time, g->done,
+                 g->opts.url_count);
         g->is_finishing = true;
         plx_engine_stop(g->engine, PLX_NS(0));
         return;
@@ -78,9 +81,12 @@ void get_say_connection(struct get *g, struct plx_h3_conn *conn)
         return;
     plx_conn_info(plx_h3_conn_transport(conn), &i);
     get_clear_line(g);
-    fprintf(stderr, "* connected to %s from %s\n", plx_addr_str(&i.peer, peer), plx_addr_str(&i.local, local));
-    fprintf(stderr, "* QUIC version %u, %s, %s, ALPN %s%s\n", i.version, i.cipher, i.group, i.alpn, i.was_resumed ? ", resumed" : "");
-    fprintf(stderr, "* handshake %.3f ms, %s\n", (double)i.handshake.ns / 1e6, plx_engine_describe(g->engine));
+    fprintf(stderr, "* connected to %s from %s\n", plx_addr_str(&i.peer, peer),
+            plx_addr_str(&i.local, local));
+    fprintf(stderr, "* QUIC version %u, %s, %s, ALPN %s%s\n", i.version, i.cipher, i.group, i.alpn,
+            i.was_resumed ? ", resumed" : "");
+    fprintf(stderr, "* handshake %.3f ms, %s\n", (double)i.handshake.ns / 1e6,
+            plx_engine_describe(g->engine));
 }
 
 void get_say_end(struct get *g, struct plx_conn *conn)
@@ -91,9 +97,12 @@ void get_say_end(struct get *g, struct plx_conn *conn)
         return;
     plx_conn_info(conn, &i);
     get_clear_line(g);
-    fprintf(stderr, "* RTT %.3f ms (least %.3f ms), %llu packets lost, %llu of %llu sent, %llu received, datagrams of %u octets\n",
-            (double)i.rtt.ns / 1e6, (double)i.rtt_min.ns / 1e6, (unsigned long long)i.packets_lost,
-            (unsigned long long)i.packets_retransmitted, (unsigned long long)i.packets_tx, (unsigned long long)i.packets_rx, i.mtu);
+    fprintf(
+        stderr,
+        "* RTT %.3f ms (least %.3f ms), %llu packets lost, %llu of %llu sent, %llu received, datagrams of %u octets\n",
+        (double)i.rtt.ns / 1e6, (double)i.rtt_min.ns / 1e6, (unsigned long long)i.packets_lost,
+        (unsigned long long)i.packets_retransmitted, (unsigned long long)i.packets_tx,
+        (unsigned long long)i.packets_rx, i.mtu);
 }
 
 static void print_fields(FILE *f, const char *prefix, const struct plx_h3_head *head)
@@ -101,7 +110,8 @@ static void print_fields(FILE *f, const char *prefix, const struct plx_h3_head *
     fprintf(f, "%sHTTP/3 %u\n", prefix, head->status);
     for (uint16_t i = 0; i < head->field_count; i++) {
         const struct plx_field *field = &head->fields[i];
-        fprintf(f, "%s%.*s: %.*s\n", prefix, (int)field->name_len, field->name, (int)field->value_len, field->value);
+        fprintf(f, "%s%.*s: %.*s\n", prefix, (int)field->name_len, field->name, (int)field->value_len,
+                field->value);
     }
 }
 

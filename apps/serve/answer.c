@@ -11,6 +11,7 @@
 const char *status_text(uint16_t status)
 {
     switch (status) {
+    // clang-format off
     case 200: return "OK";
     case 206: return "Partial Content";
     case 301: return "Moved Permanently";
@@ -24,6 +25,7 @@ const char *status_text(uint16_t status)
     case 416: return "Range Not Satisfiable";
     case 503: return "Service Unavailable";
     default: return "Internal Server Error";
+        // clang-format on
     }
 }
 
@@ -97,7 +99,8 @@ static bool digits(const char **p, const char *end, uint64_t *out)
 
     *out = 0;
     for (; *p < end && isdigit((unsigned char)**p); ++*p)
-        if (__builtin_mul_overflow(*out, 10u, out) || __builtin_add_overflow(*out, (uint64_t)(**p - '0'), out))
+        if (__builtin_mul_overflow(*out, 10u, out) ||
+            __builtin_add_overflow(*out, (uint64_t)(**p - '0'), out))
             *out = UINT64_MAX / 20; // larger than any file: saturates
     return *p > start;
 }
@@ -191,8 +194,8 @@ void answer_get(struct site *s, const struct plx_h3_head *head, struct answer *a
         return;
     a->status = range(r, f->size, &a->first, &a->end);
     if (a->status == 206)
-        snprintf(a->range, sizeof a->range, "bytes %llu-%llu/%llu", (unsigned long long)a->first, (unsigned long long)a->end - 1,
-                 (unsigned long long)f->size);
+        snprintf(a->range, sizeof a->range, "bytes %llu-%llu/%llu", (unsigned long long)a->first,
+                 (unsigned long long)a->end - 1, (unsigned long long)f->size);
     if (a->status == 416) {
         snprintf(a->range, sizeof a->range, "bytes */%llu", (unsigned long long)f->size);
         refuse(a, 416);

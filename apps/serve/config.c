@@ -12,7 +12,8 @@
 
 #include "serve.h"
 
-static bool take_value(struct serve_opts *o, const char *name, const config_setting_t *v, char *err, size_t err_len)
+static bool take_value(struct serve_opts *o, const char *name, const config_setting_t *v, char *err,
+                       size_t err_len)
 {
     char number[32];
     const char *text = NULL;
@@ -35,8 +36,11 @@ static bool take_value(struct serve_opts *o, const char *name, const config_sett
     }
     if (serve_option_by_name(o, name, text, is_on))
         return true;
-    snprintf(err, err_len, "%s line %u: \"%s\": no such setting, or not a value for it (names are those of plx-serve --help)",
-             config_setting_source_file(v) != NULL ? config_setting_source_file(v) : "configuration", config_setting_source_line(v), name);
+    snprintf(
+        err, err_len,
+        "%s line %u: \"%s\": no such setting, or not a value for it (names are those of plx-serve --help)",
+        config_setting_source_file(v) != NULL ? config_setting_source_file(v) : "configuration",
+        config_setting_source_line(v), name);
     return false;
 }
 
@@ -44,9 +48,11 @@ static bool take_certificates(struct serve_opts *o, const config_setting_t *list
 {
     for (int i = 0; i < config_setting_length(list); i++) {
         config_setting_t *one = config_setting_get_elem(list, (unsigned)i);
-        config_setting_t *cert = config_setting_get_member(one, "cert"), *key = config_setting_get_member(one, "key");
+        config_setting_t *cert = config_setting_get_member(one, "cert"),
+                         *key = config_setting_get_member(one, "key");
         if (cert == NULL || key == NULL) {
-            snprintf(err, err_len, "configuration line %u: want { cert = \"FILE\"; key = \"FILE\"; }", config_setting_source_line(one));
+            snprintf(err, err_len, "configuration line %u: want { cert = \"FILE\"; key = \"FILE\"; }",
+                     config_setting_source_line(one));
             return false;
         }
         if (!take_value(o, "cert", cert, err, err_len) || !take_value(o, "key", key, err, err_len))
@@ -80,7 +86,8 @@ bool serve_config_read(struct serve_opts *o, const char *path, char *err, size_t
     config_init(config);
     o->config = config; // strings live in it: freed at the end
     if (!config_read_file(config, path)) {
-        snprintf(err, err_len, "--config %s line %d: %s", path, config_error_line(config), config_error_text(config));
+        snprintf(err, err_len, "--config %s line %d: %s", path, config_error_line(config),
+                 config_error_text(config));
         return false;
     }
     config_setting_t *root = config_root_setting(config);

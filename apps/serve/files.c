@@ -15,7 +15,8 @@
 
 static const plx_dur check_every = PLX_SEC(1);
 
-bool site_init(struct site *s, const struct serve_opts *opts, struct plx_core *core, char *err, size_t err_len)
+bool site_init(struct site *s, const struct serve_opts *opts, struct plx_core *core, char *err,
+               size_t err_len)
 {
     memset(s, 0, sizeof *s);
     s->opts = opts;
@@ -54,7 +55,8 @@ static void on_owner_release(struct plx_owner *owner, const void *data, size_t l
 // openat2: no name and no link may lead outside of the root. ENOSYS on kernels before 5.6.
 static int open_beneath(int root, const char *name)
 {
-    struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK, .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
+    struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK,
+                           .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
     return (int)syscall(SYS_openat2, root, name[0] != '\0' ? name : ".", &how, sizeof how);
 }
 
@@ -82,8 +84,10 @@ static void describe(struct file *f, const struct stat *st)
     f->device = st->st_dev;
     gmtime_r(&st->st_mtim.tv_sec, &tm);
     strftime(f->modified, sizeof f->modified, "%a, %d %b %Y %H:%M:%S GMT", &tm); // RFC 9110 section 5.6.7
-    snprintf(f->etag, sizeof f->etag, "\"%llx-%llx-%llx\"", (unsigned long long)st->st_ino, (unsigned long long)f->size,
-             (unsigned long long)st->st_mtim.tv_sec * 1000000000ull + (unsigned long long)st->st_mtim.tv_nsec);
+    snprintf(f->etag, sizeof f->etag, "\"%llx-%llx-%llx\"", (unsigned long long)st->st_ino,
+             (unsigned long long)f->size,
+             (unsigned long long)st->st_mtim.tv_sec * 1000000000ull +
+                 (unsigned long long)st->st_mtim.tv_nsec);
 }
 
 static uint16_t status_of(int error)
@@ -107,7 +111,8 @@ static uint16_t status_of(int error)
     }
 }
 
-static struct file *file_new(struct site *s, const char *name, int fd, const struct stat *st, uint16_t *status)
+static struct file *file_new(struct site *s, const char *name, int fd, const struct stat *st,
+                             uint16_t *status)
 {
     struct file *f = calloc(1, sizeof *f);
 

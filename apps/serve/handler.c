@@ -125,7 +125,8 @@ static void on_closed(struct plx_h3_req *req, uint64_t code, bool is_peer)
     if (r == NULL)
         return;
     if (r->site->log != NULL)
-        log_request(r->site, req, r->text, r->method_len, r->text + r->method_len, r->path_len, r->status, r->octets, r->began, code);
+        log_request(r->site, req, r->text, r->method_len, r->text + r->method_len, r->path_len, r->status,
+                    r->octets, r->began, code);
     if (r->stream != NULL)
         stream_free(r->stream);
     if (r->echo != NULL)

@@ -37,8 +37,9 @@ static size_t put_path(char *out, size_t cap, const char *path, size_t len)
     return n;
 }
 
-void log_request(struct site *s, struct plx_h3_req *req, const char *method, size_t method_len, const char *path, size_t path_len,
-                 uint16_t status, uint64_t octets, plx_time began, uint64_t code)
+void log_request(struct site *s, struct plx_h3_req *req, const char *method, size_t method_len,
+                 const char *path, size_t path_len, uint16_t status, uint64_t octets, plx_time began,
+                 uint64_t code)
 {
     char peer[PLX_ADDR_STRLEN], when[32], shown[2 * NAME_MAX_LEN], verb[32], error[40] = "";
     struct plx_conn_info info;
@@ -53,6 +54,7 @@ void log_request(struct site *s, struct plx_h3_req *req, const char *method, siz
     put_path(verb, sizeof verb, method, method_len);
     if (code != PLX_H3_NO_ERROR)
         snprintf(error, sizeof error, " error=0x%llx", (unsigned long long)code);
-    fprintf(s->log, "%s.%03ldZ %s %s %s %u %llu %.3fms core=%u%s\n", when, now.tv_nsec / 1000000, plx_addr_str(&info.peer, peer), verb,
-            shown, status, (unsigned long long)octets, (double)(plx_core_now(s->core).ns - began.ns) / 1e6, info.core, error);
+    fprintf(s->log, "%s.%03ldZ %s %s %s %u %llu %.3fms core=%u%s\n", when, now.tv_nsec / 1000000,
+            plx_addr_str(&info.peer, peer), verb, shown, status, (unsigned long long)octets,
+            (double)(plx_core_now(s->core).ns - began.ns) / 1e6, info.core, error);
 }

@@ -83,9 +83,12 @@ static bool make_engine(struct serve *v, char *err, size_t err_len)
     cfg.ciphersuites = o->ciphers;
     cfg.groups = o->groups;
     cfg.crypto = o->crypto;
-    cfg.retry = strcmp(o->retry, "always") == 0 ? PLX_RETRY_ALWAYS : strcmp(o->retry, "never") == 0 ? PLX_RETRY_NEVER : PLX_RETRY_AUTO;
+    cfg.retry = strcmp(o->retry, "always") == 0  ? PLX_RETRY_ALWAYS
+                : strcmp(o->retry, "never") == 0 ? PLX_RETRY_NEVER
+                                                 : PLX_RETRY_AUTO;
     cfg.congestion = strcmp(o->congestion, "newreno") == 0 ? PLX_CONGESTION_NEWRENO : PLX_CONGESTION_CUBIC;
-    return port_opts_apply(&v->opts.port, &cfg, err, err_len) && (engine = plx_engine_new(&cfg, err, err_len)) != NULL;
+    return port_opts_apply(&v->opts.port, &cfg, err, err_len) &&
+           (engine = plx_engine_new(&cfg, err, err_len)) != NULL;
 }
 
 static void say_start(const struct serve_opts *o)
@@ -100,8 +103,8 @@ static void say_start(const struct serve_opts *o)
             a.port = caps->bound.port;
         printf("%s%s", i > 0 ? ", " : "", plx_addr_str(&a, addr));
     }
-    printf(", root %s, %u worker%s, %s\n", o->root, plx_engine_workers(engine), plx_engine_workers(engine) == 1 ? "" : "s",
-           plx_engine_describe(engine));
+    printf(", root %s, %u worker%s, %s\n", o->root, plx_engine_workers(engine),
+           plx_engine_workers(engine) == 1 ? "" : "s", plx_engine_describe(engine));
     fflush(stdout);
 }
 
@@ -112,13 +115,17 @@ static void say_stats(void)
     uint64_t count;
 
     plx_engine_stats(engine, UINT16_MAX, &s);
-    printf("requests %llu, connections %llu (failed handshakes %llu, resumed %llu), datagrams %llu in %llu out, packets lost %llu\n",
-           (unsigned long long)s.requests, (unsigned long long)s.conns_opened, (unsigned long long)s.handshakes_failed,
-           (unsigned long long)s.resumed, (unsigned long long)s.datagrams_rx, (unsigned long long)s.datagrams_tx,
-           (unsigned long long)s.packets_lost);
-    printf("busy %.3f s, %.0f ns per request; still open: %llu connections, %llu streams, %llu octets of buffers\n",
-           (double)s.busy_ns / 1e9, s.requests > 0 ? (double)s.busy_ns / (double)s.requests : 0, (unsigned long long)s.conns_open,
-           (unsigned long long)s.streams_open, (unsigned long long)s.buffer_bytes);
+    printf(
+        "requests %llu, connections %llu (failed handshakes %llu, resumed %llu), datagrams %llu in %llu out, packets lost %llu\n",
+        (unsigned long long)s.requests, (unsigned long long)s.conns_opened,
+        (unsigned long long)s.handshakes_failed, (unsigned long long)s.resumed,
+        (unsigned long long)s.datagrams_rx, (unsigned long long)s.datagrams_tx,
+        (unsigned long long)s.packets_lost);
+    printf(
+        "busy %.3f s, %.0f ns per request; still open: %llu connections, %llu streams, %llu octets of buffers\n",
+        (double)s.busy_ns / 1e9, s.requests > 0 ? (double)s.busy_ns / (double)s.requests : 0,
+        (unsigned long long)s.conns_open, (unsigned long long)s.streams_open,
+        (unsigned long long)s.buffer_bytes);
     for (unsigned i = 0; plx_engine_drops(engine, UINT16_MAX, i, &name, &text, &count); i++)
         if (count > 0)
             printf("dropped %s %llu (%s)\n", name, (unsigned long long)count, text);

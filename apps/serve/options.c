@@ -37,7 +37,7 @@ static const char help[] =
     "  --busy-poll           never sleep, also on kernel sockets\n"
     "  --keylog FILE         append TLS secrets (default: $SSLKEYLOGFILE)\n"
     "  --stats               print counters at the end\n"
-    "  -q, --quiet           no line at start\n" PORT_OPTS_HELP
+    "  -q, --quiet           no line at start\n" PORT_OPTS_HELP //
     "  --help, --version\n"
     "\n"
     "SIGTERM or SIGINT: no new connections, running requests finish, then the end. Again: the end at once.\n"
@@ -48,15 +48,44 @@ static const char help[] =
     "  plx-serve --driver ethdev --ip 10.7.0.1/24 --listen 10.7.0.1:443 --cert c.pem --key k.pem --root site \\\n"
     "            -- --no-pci --no-huge -m 512 --vdev net_af_xdp0,iface=veth0\n";
 
-enum { OPT_LISTEN = 2000, OPT_ROOT, OPT_CERT, OPT_KEY, OPT_INDEX, OPT_WORKERS, OPT_CONFIG, OPT_ACCESS_LOG, OPT_ECHO, OPT_HQ, OPT_RETRY,
-       OPT_CONGESTION, OPT_CIPHERS, OPT_GROUPS, OPT_CRYPTO, OPT_TICKETS, OPT_KEY_UPDATE, OPT_CONNS, OPT_HANDSHAKES, OPT_STREAMS,
-       OPT_BUFFERS, OPT_CACHE, OPT_IDLE_TIMEOUT, OPT_GRACE, OPT_BUSY_POLL, OPT_KEYLOG, OPT_STATS, OPT_HELP, OPT_VERSION };
+enum {
+    OPT_LISTEN = 2000,
+    OPT_ROOT,
+    OPT_CERT,
+    OPT_KEY,
+    OPT_INDEX,
+    OPT_WORKERS,
+    OPT_CONFIG,
+    OPT_ACCESS_LOG,
+    OPT_ECHO,
+    OPT_HQ,
+    OPT_RETRY,
+    OPT_CONGESTION,
+    OPT_CIPHERS,
+    OPT_GROUPS,
+    OPT_CRYPTO,
+    OPT_TICKETS,
+    OPT_KEY_UPDATE,
+    OPT_CONNS,
+    OPT_HANDSHAKES,
+    OPT_STREAMS,
+    OPT_BUFFERS,
+    OPT_CACHE,
+    OPT_IDLE_TIMEOUT,
+    OPT_GRACE,
+    OPT_BUSY_POLL,
+    OPT_KEYLOG,
+    OPT_STATS,
+    OPT_HELP,
+    OPT_VERSION
+};
 
 static bool number(const char *name, const char *value, uint64_t min, uint64_t max, uint64_t *out)
 {
     if (parse_number(value, min, max, out))
         return true;
-    fprintf(stderr, "plx-serve: --%s %s: want a number from %llu to %llu\n", name, value, (unsigned long long)min, (unsigned long long)max);
+    fprintf(stderr, "plx-serve: --%s %s: want a number from %llu to %llu\n", name, value,
+            (unsigned long long)min, (unsigned long long)max);
     return false;
 }
 
@@ -70,7 +99,8 @@ static bool take_listen(struct serve_opts *o, const char *value)
         o->listen_count++;
         return true;
     }
-    fprintf(stderr, "plx-serve: --listen %s: want ADDRESS:PORT, for example 0.0.0.0:443 or [::]:443\n", value);
+    fprintf(stderr, "plx-serve: --listen %s: want ADDRESS:PORT, for example 0.0.0.0:443 or [::]:443\n",
+            value);
     return false;
 }
 
@@ -131,10 +161,12 @@ static bool take_numbers(struct serve_opts *o, int option, const char *value)
 
 static bool take_option(struct serve_opts *o, int option, const char *value, int *code)
 {
-    static const char *const retries[] = {"auto", "always", "never", NULL}, *const controls[] = {"cubic", "newreno", NULL};
+    static const char *const retries[] = {"auto", "always", "never", NULL};
+    static const char *const controls[] = {"cubic", "newreno", NULL};
     char err[512];
 
     switch (option) {
+    // clang-format off
     case OPT_LISTEN: return take_listen(o, value);
     case OPT_ROOT: o->root = value; return true;
     case OPT_CERT: return take_cert(o, value, false);
@@ -153,6 +185,7 @@ static bool take_option(struct serve_opts *o, int option, const char *value, int
     case OPT_STATS: return o->stats = true;
     case 'q': return o->quiet = true;
     case OPT_CONFIG: return true; // read before the command line
+    // clang-format on
     case OPT_HELP:
         fputs(help, stdout);
         *code = 0;
@@ -174,20 +207,38 @@ static bool take_option(struct serve_opts *o, int option, const char *value, int
 }
 
 static const struct option longs[] = {
-    {"listen", required_argument, NULL, OPT_LISTEN}, {"root", required_argument, NULL, OPT_ROOT},
-    {"cert", required_argument, NULL, OPT_CERT}, {"key", required_argument, NULL, OPT_KEY},
-    {"index", required_argument, NULL, OPT_INDEX}, {"workers", required_argument, NULL, OPT_WORKERS},
-    {"config", required_argument, NULL, OPT_CONFIG}, {"access-log", required_argument, NULL, OPT_ACCESS_LOG},
-    {"echo", required_argument, NULL, OPT_ECHO}, {"hq", no_argument, NULL, OPT_HQ}, {"retry", required_argument, NULL, OPT_RETRY},
-    {"congestion", required_argument, NULL, OPT_CONGESTION}, {"ciphers", required_argument, NULL, OPT_CIPHERS},
-    {"groups", required_argument, NULL, OPT_GROUPS}, {"crypto", required_argument, NULL, OPT_CRYPTO},
-    {"tickets", required_argument, NULL, OPT_TICKETS}, {"key-update", required_argument, NULL, OPT_KEY_UPDATE},
-    {"conns", required_argument, NULL, OPT_CONNS}, {"handshakes", required_argument, NULL, OPT_HANDSHAKES},
-    {"streams", required_argument, NULL, OPT_STREAMS}, {"buffers", required_argument, NULL, OPT_BUFFERS},
-    {"cache", required_argument, NULL, OPT_CACHE}, {"idle-timeout", required_argument, NULL, OPT_IDLE_TIMEOUT},
-    {"grace", required_argument, NULL, OPT_GRACE}, {"busy-poll", no_argument, NULL, OPT_BUSY_POLL},
-    {"keylog", required_argument, NULL, OPT_KEYLOG}, {"stats", no_argument, NULL, OPT_STATS}, {"quiet", no_argument, NULL, 'q'},
-    PORT_OPTS_LONG, {"help", no_argument, NULL, OPT_HELP}, {"version", no_argument, NULL, OPT_VERSION}, {0},
+    {"listen", required_argument, NULL, OPT_LISTEN},
+    {"root", required_argument, NULL, OPT_ROOT},
+    {"cert", required_argument, NULL, OPT_CERT},
+    {"key", required_argument, NULL, OPT_KEY},
+    {"index", required_argument, NULL, OPT_INDEX},
+    {"workers", required_argument, NULL, OPT_WORKERS},
+    {"config", required_argument, NULL, OPT_CONFIG},
+    {"access-log", required_argument, NULL, OPT_ACCESS_LOG},
+    {"echo", required_argument, NULL, OPT_ECHO},
+    {"hq", no_argument, NULL, OPT_HQ},
+    {"retry", required_argument, NULL, OPT_RETRY},
+    {"congestion", required_argument, NULL, OPT_CONGESTION},
+    {"ciphers", required_argument, NULL, OPT_CIPHERS},
+    {"groups", required_argument, NULL, OPT_GROUPS},
+    {"crypto", required_argument, NULL, OPT_CRYPTO},
+    {"tickets", required_argument, NULL, OPT_TICKETS},
+    {"key-update", required_argument, NULL, OPT_KEY_UPDATE},
+    {"conns", required_argument, NULL, OPT_CONNS},
+    {"handshakes", required_argument, NULL, OPT_HANDSHAKES},
+    {"streams", required_argument, NULL, OPT_STREAMS},
+    {"buffers", required_argument, NULL, OPT_BUFFERS},
+    {"cache", required_argument, NULL, OPT_CACHE},
+    {"idle-timeout", required_argument, NULL, OPT_IDLE_TIMEOUT},
+    {"grace", required_argument, NULL, OPT_GRACE},
+    {"busy-poll", no_argument, NULL, OPT_BUSY_POLL},
+    {"keylog", required_argument, NULL, OPT_KEYLOG},
+    {"stats", no_argument, NULL, OPT_STATS},
+    {"quiet", no_argument, NULL, 'q'},
+    PORT_OPTS_LONG,
+    {"help", no_argument, NULL, OPT_HELP},
+    {"version", no_argument, NULL, OPT_VERSION},
+    {0},
 };
 
 bool serve_option_by_name(struct serve_opts *o, const char *name, const char *value, bool is_flag_on)
@@ -228,9 +279,11 @@ static bool check(struct serve_opts *o)
     if (o->listen_count == 0 && !plx_addr_parse("127.0.0.1:4433", &o->listen[o->listen_count++]))
         return false;
     if (o->cert_count == 0) {
-        fprintf(stderr, "plx-serve: HTTP/3 needs a certificate: --cert FILE --key FILE. To make one for trying:\n"
-                        "  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=localhost \\\n"
-                        "    -addext subjectAltName=DNS:localhost,IP:127.0.0.1 -keyout key.pem -out cert.pem\n");
+        fprintf(
+            stderr,
+            "plx-serve: HTTP/3 needs a certificate: --cert FILE --key FILE. To make one for trying:\n"
+            "  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=localhost \\\n"
+            "    -addext subjectAltName=DNS:localhost,IP:127.0.0.1 -keyout key.pem -out cert.pem\n");
         return false;
     }
     for (size_t i = 0; i < o->cert_count; i++)
@@ -246,9 +299,19 @@ bool serve_options(struct serve_opts *o, int argc, char **argv, int *code)
 {
     int option;
 
-    *o = (struct serve_opts){.root = ".", .index = "index.html", .workers = 1, .conns_max = 16384, .handshakes_max = 2048,
-                             .streams_max = 65536, .buffer_memory = 512, .cache_memory = 256, .idle_timeout_ms = 30000,
-                             .grace_ms = 10000, .tickets = 1, .retry = "auto", .congestion = "cubic",
+    *o = (struct serve_opts){.root = ".",
+                             .index = "index.html",
+                             .workers = 1,
+                             .conns_max = 16384,
+                             .handshakes_max = 2048,
+                             .streams_max = 65536,
+                             .buffer_memory = 512,
+                             .cache_memory = 256,
+                             .idle_timeout_ms = 30000,
+                             .grace_ms = 10000,
+                             .tickets = 1,
+                             .retry = "auto",
+                             .congestion = "cubic",
                              .keylog = getenv("SSLKEYLOGFILE")};
     *code = 2;
     argc = port_opts_split(&o->port, argc, argv);

@@ -74,6 +74,7 @@ int path_to_name(const char *path, size_t len, char name[NAME_MAX_LEN])
 
 const char *media_type(const char *name)
 {
+    // clang-format off
     static const struct { const char *ending, *type; } row[] = {
         {"html", "text/html; charset=utf-8"}, {"htm", "text/html; charset=utf-8"}, {"css", "text/css; charset=utf-8"},
         {"js", "text/javascript; charset=utf-8"}, {"mjs", "text/javascript; charset=utf-8"}, {"json", "application/json"},
@@ -87,6 +88,7 @@ const char *media_type(const char *name)
         {"mp3", "audio/mpeg"}, {"ogg", "audio/ogg"}, {"opus", "audio/ogg"}, {"wav", "audio/wav"}, {"flac", "audio/flac"},
         {"csv", "text/csv; charset=utf-8"}, {"ics", "text/calendar; charset=utf-8"}, {"webmanifest", "application/manifest+json"},
     };
+    // clang-format on
     const char *dot = strrchr(name, '.');
 
     if (dot != NULL && strchr(dot, '/') == NULL)

@@ -21,10 +21,10 @@
 enum {
     LISTEN_MAX = 16,
     CERTS_MAX = 64,
-    NAME_MAX_LEN = 2048,        // longest name below the root
-    SMALL_MAX = 256 << 10,      // files up to here are kept in memory
-    BLOCK_LEN = 64 << 10,       // large files are read in pieces of this
-    AHEAD_MAX = 4 << 20,        // octets of one response that may wait for acknowledgement
+    NAME_MAX_LEN = 2048,   // longest name below the root
+    SMALL_MAX = 256 << 10, // files up to here are kept in memory
+    BLOCK_LEN = 64 << 10,  // large files are read in pieces of this
+    AHEAD_MAX = 4 << 20,   // octets of one response that may wait for acknowledgement
     CACHE_BUCKETS = 4096,
 };
 
@@ -34,7 +34,8 @@ struct serve_opts {
     struct plx_cert certs[CERTS_MAX];
     size_t cert_count;
     const char *root, *index, *echo, *access_log, *keylog, *ciphers, *groups, *crypto, *retry, *congestion;
-    uint64_t workers, conns_max, handshakes_max, streams_max, buffer_memory, cache_memory, idle_timeout_ms, grace_ms, tickets;
+    uint64_t workers, conns_max, handshakes_max, streams_max, buffer_memory, cache_memory, idle_timeout_ms,
+        grace_ms, tickets;
     uint64_t key_update_packets;
     bool busy_poll, quiet, has_hq, stats;
     struct port_opts port;
@@ -44,20 +45,20 @@ struct serve_opts {
 // --- a file in a worker's cache ---------------------------------------------------------------------------------
 
 struct file {
-    struct plx_owner owner;   // releases one user
-    struct file *next;        // of its bucket
+    struct plx_owner owner;     // releases one user
+    struct file *next;          // of its bucket
     struct file *newer, *older; // by last use
     struct site *site;
-    char *name;               // below the root, as the request path's key
-    uint32_t users;           // the cache, and every response under way
+    char *name;     // below the root, as the request path's key
+    uint32_t users; // the cache, and every response under way
     bool is_cached;
     uint64_t size;
     struct timespec mtime;
     ino_t inode;
     dev_t device;
-    int fd;                   // large files; -1 otherwise
-    uint8_t *body;            // small files
-    plx_time checked;         // when it was last compared with what lies on the disk
+    int fd;           // large files; -1 otherwise
+    uint8_t *body;    // small files
+    plx_time checked; // when it was last compared with what lies on the disk
     const char *type;
     char etag[64], modified[40];
     struct plx_h3_block *block; // small files: the whole answer to a plain GET
@@ -89,7 +90,8 @@ int path_to_name(const char *path, size_t len, char name[NAME_MAX_LEN]);
 const char *media_type(const char *name);
 
 // files.c
-bool site_init(struct site *s, const struct serve_opts *opts, struct plx_core *core, char *err, size_t err_len);
+bool site_init(struct site *s, const struct serve_opts *opts, struct plx_core *core, char *err,
+               size_t err_len);
 void site_fini(struct site *s);
 // The file of that name, with one user more; NULL and an HTTP status in *status. `wants_slash`: it is a folder, and the name lacks its slash.
 struct file *site_open(struct site *s, const char *name, uint16_t *status, bool *wants_slash);
@@ -98,19 +100,20 @@ void file_release(struct file *f);
 // answer.c: what to say to a request. Everything that a response needs, decided before anything is sent.
 struct answer {
     uint16_t status;
-    struct file *file;     // NULL: text
-    uint64_t first, end;   // octets of the file
+    struct file *file;   // NULL: text
+    uint64_t first, end; // octets of the file
     bool is_head;
-    const char *text;      // body of an error
+    const char *text; // body of an error
     char location[NAME_MAX_LEN + 2];
-    char range[80];        // content-range
+    char range[80]; // content-range
 };
 void answer_get(struct site *s, const struct plx_h3_head *head, struct answer *a);
 enum plx_err answer_send(struct plx_h3_req *req, const struct answer *a, bool *is_streaming);
 const char *status_text(uint16_t status);
 
 // stream.c
-struct stream *stream_new(struct site *s, struct plx_h3_req *req, struct plx_stream *raw, struct file *f, uint64_t first, uint64_t end);
+struct stream *stream_new(struct site *s, struct plx_h3_req *req, struct plx_stream *raw, struct file *f,
+                          uint64_t first, uint64_t end);
 bool stream_fill(struct stream *t); // false: reading failed, the response must be given up
 void stream_free(struct stream *t);
 void site_blocks_fini(struct site *s);
@@ -124,8 +127,9 @@ void echo_free(struct echo *e);
 
 // log.c
 FILE *log_open(const char *path, char *err, size_t err_len);
-void log_request(struct site *s, struct plx_h3_req *req, const char *method, size_t method_len, const char *path, size_t path_len,
-                 uint16_t status, uint64_t octets, plx_time began, uint64_t code);
+void log_request(struct site *s, struct plx_h3_req *req, const char *method, size_t method_len,
+                 const char *path, size_t path_len, uint16_t status, uint64_t octets, plx_time began,
+                 uint64_t code);
 
 // options.c: false: the program ends with *code.
 bool serve_options(struct serve_opts *o, int argc, char **argv, int *code);

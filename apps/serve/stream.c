@@ -14,8 +14,8 @@ enum { FREE_BLOCKS_MAX = 256 };
 
 struct stream {
     struct site *site;
-    struct plx_h3_req *req;  // over HTTP/3, or
-    struct plx_stream *raw;  // over hq-interop
+    struct plx_h3_req *req; // over HTTP/3, or
+    struct plx_stream *raw; // over hq-interop
     struct file *file;
     uint64_t at, end;
 };
@@ -62,7 +62,8 @@ void site_blocks_fini(struct site *s)
 }
 
 // Takes over one user of f.
-struct stream *stream_new(struct site *s, struct plx_h3_req *req, struct plx_stream *raw, struct file *f, uint64_t first, uint64_t end)
+struct stream *stream_new(struct site *s, struct plx_h3_req *req, struct plx_stream *raw, struct file *f,
+                          uint64_t first, uint64_t end)
 {
     struct stream *t = malloc(sizeof *t);
     if (t != NULL)
@@ -95,7 +96,8 @@ static bool read_block(struct stream *t, struct block *b, size_t want)
 
 bool stream_fill(struct stream *t)
 {
-    while (t->at < t->end && (t->req != NULL ? plx_h3_req_unsent(t->req) : plx_stream_unsent(t->raw)) < AHEAD_MAX) {
+    while (t->at < t->end &&
+           (t->req != NULL ? plx_h3_req_unsent(t->req) : plx_stream_unsent(t->raw)) < AHEAD_MAX) {
         size_t want = t->end - t->at < BLOCK_LEN ? (size_t)(t->end - t->at) : BLOCK_LEN;
         struct block *b = block_take(t->site);
         if (b == NULL)
@@ -106,7 +108,8 @@ bool stream_fill(struct stream *t)
         }
         struct plx_buf buf = {b->data, want, &b->owner};
         bool is_last = t->at + want == t->end;
-        enum plx_err err = t->req != NULL ? plx_h3_send_body(t->req, buf, is_last) : plx_stream_send(t->raw, buf, is_last);
+        enum plx_err err =
+            t->req != NULL ? plx_h3_send_body(t->req, buf, is_last) : plx_stream_send(t->raw, buf, is_last);
         if (err != PLX_OK)
             on_block_release(&b->owner, b->data, 0);
         if (err == PLX_ERR_AGAIN)

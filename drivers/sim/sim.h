@@ -30,8 +30,8 @@ struct plx_sim_world;
 
 struct plx_sim_cfg {
     uint64_t seed;
-    uint32_t
-        in_flight_max; // datagrams queued, on lines and not yet given back; 0: 65,536. More are lost (no_memory)
+    // datagrams queued, on lines and not yet given back; 0: 65,536. More are lost (no_memory)
+    uint32_t in_flight_max;
     uint16_t mtu_max; // largest IP packet any link carries; 0: 1500
 };
 
@@ -49,10 +49,10 @@ struct plx_sim_link_cfg {
     double reorder;     // held back by delay / 4 + 1 ms, so that later ones overtake
     double duplicate;
     double corrupt; // one bit is wrong
-    plx_dur
-        rebind_every; // a NAT in front of the link forgets its mappings at this interval: the source port (see
-                      // nat.c) changes as seen by the far end, and what is sent to an old one disappears
-    bool rebind_ip;   // and the source IP as well
+    // a NAT in front of the link forgets its mappings at this interval: the source port (see
+    // nat.c) changes as seen by the far end, and what is sent to an old one disappears
+    plx_dur rebind_every;
+    bool rebind_ip; // and the source IP as well
 };
 
 struct plx_sim_link_stats {

@@ -26,14 +26,14 @@ enum {
     UDP_IP4_OVERHEAD = 28,    // IPv4 and UDP headers
     UDP_DATAGRAM_MIN = 2048,  // a receive buffer without GRO: more than any peer sends over Ethernet
     UDP_TX_DEFAULT = 1024,    // packets that take() gives when the configuration names no number
-    UDP_RX_BUFFERS_GRO =
-        256, // 16 MB of trains at most; a buffer returns when its last datagram is given back
-    UDP_SOCKET_BYTES =
-        8 << 20, // wanted socket buffers: 5 ms at 12 Gbit/s; what the system grants is in describe
+    // 16 MB of trains at most; a buffer returns when its last datagram is given back
+    UDP_RX_BUFFERS_GRO = 256,
+    // wanted socket buffers: 5 ms at 12 Gbit/s; what the system grants is in describe
+    UDP_SOCKET_BYTES = 8 << 20,
     UDP_GSO_FAILURES_MAX = 4, // refused trains in a row until a socket stops trying
-    UDP_SOCKS_MAX =
-        65536,           // listeners, defaults and source ports of one queue; untouched slots cost no memory
-    UDP_CTL_BYTES = 128, // control messages of one message: ECN, packet info and segment size need 88
+    // listeners, defaults and source ports of one queue; untouched slots cost no memory
+    UDP_SOCKS_MAX = 65536,
+    UDP_CTL_BYTES = 128,     // control messages of one message: ECN, packet info and segment size need 88
     UDP_DROPS_STRIDE = 4096, // calls of rx() between two looks at the kernel's drop counter
 };
 

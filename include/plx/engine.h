@@ -33,60 +33,64 @@ struct plx_cert {
 };
 
 enum plx_congestion { PLX_CONGESTION_CUBIC, PLX_CONGESTION_NEWRENO };
-enum plx_retry { PLX_RETRY_AUTO /* when half of the handshake objects are in use */, PLX_RETRY_ALWAYS, PLX_RETRY_NEVER };
+enum plx_retry {
+    PLX_RETRY_AUTO /* when half of the handshake objects are in use */,
+    PLX_RETRY_ALWAYS,
+    PLX_RETRY_NEVER
+};
 
 // How the engine is made. plx_engine_cfg_init() fills in the defaults named here; everything pointed to must live as long
 // as the call of plx_engine_new(), handlers and their ctx as long as the engine.
 struct plx_engine_cfg {
     // --- the port -------------------------------------------------------------------------------------------
-    struct plx_port *port;          // required; owned by the engine from plx_engine_new() on, also when that fails
-    const char *port_args;          // the driver's own argument text
-    const struct plx_addr *listen;  // where to serve; none for a pure client
+    struct plx_port *port; // required; owned by the engine from plx_engine_new() on, also when that fails
+    const char *port_args; // the driver's own argument text
+    const struct plx_addr *listen; // where to serve; none for a pure client
     uint16_t listen_count;
-    uint16_t mtu;                   // IP MTU, 0: the driver's default
+    uint16_t mtu; // IP MTU, 0: the driver's default
     // Ports of frames: our own addresses and the way out.
-    const struct plx_addr *ip;      // addresses (port ignored) with prefix lengths beside them
+    const struct plx_addr *ip; // addresses (port ignored) with prefix lengths beside them
     const uint8_t *ip_prefix;
     uint16_t ip_count;
     struct plx_addr gateway4, gateway6; // af NONE: none
-    uint16_t vlan;                  // 802.1Q tag, 0: none
+    uint16_t vlan;                      // 802.1Q tag, 0: none
     // --- workers --------------------------------------------------------------------------------------------
-    uint16_t workers;               // 1
-    const int *cpus;                // one per worker; NULL: not pinned with one worker, else CPU i for worker i
-    bool busy_poll;                 // never sleep, also where the port could (kernel sockets); default false
+    uint16_t workers; // 1
+    const int *cpus;  // one per worker; NULL: not pinned with one worker, else CPU i for worker i
+    bool busy_poll;   // never sleep, also where the port could (kernel sockets); default false
     // --- TLS ------------------------------------------------------------------------------------------------
-    const struct plx_cert *certs;   // server: the first answers unknown names
+    const struct plx_cert *certs; // server: the first answers unknown names
     size_t cert_count;
-    const char *const *alpn;        // NULL: {"h3"} with h3, plus what raw programs name here
+    const char *const *alpn; // NULL: {"h3"} with h3, plus what raw programs name here
     size_t alpn_count;
-    const char *ca_file;            // client: trusted roots; NULL: the system's
-    bool insecure;                  // client: do not verify the server. Default false
+    const char *ca_file;               // client: trusted roots; NULL: the system's
+    bool insecure;                     // client: do not verify the server. Default false
     const char *ciphersuites, *groups; // NULL: the defaults of plx-serve(1)
-    uint32_t tickets;               // server: session tickets per handshake; 1
-    const char *keylog_file;        // append NSS key log lines here (SSLKEYLOGFILE); NULL: none
-    const char *crypto;             // force a protection backend: "ipsecmb", "openssl", "ipsecmb:avx2" …; NULL: the best
+    uint32_t tickets;                  // server: session tickets per handshake; 1
+    const char *keylog_file;           // append NSS key log lines here (SSLKEYLOGFILE); NULL: none
+    const char *crypto; // force a protection backend: "ipsecmb", "openssl", "ipsecmb:avx2" …; NULL: the best
     // --- limits, per worker ---------------------------------------------------------------------------------
-    uint32_t conns_max;             // 16384
-    uint32_t handshakes_max;        // 2048, under way at once
-    uint32_t streams_max;           // 65536, open at once over all connections
-    uint64_t buffer_memory;         // 512 MiB: address space for send, receive and record buffers; touched as used
+    uint32_t conns_max;      // 16384
+    uint32_t handshakes_max; // 2048, under way at once
+    uint32_t streams_max;    // 65536, open at once over all connections
+    uint64_t buffer_memory;  // 512 MiB: address space for send, receive and record buffers; touched as used
     // --- transport ------------------------------------------------------------------------------------------
-    plx_dur idle_timeout;           // 30 s
-    plx_dur handshake_timeout;      // 10 s
-    plx_dur keep_alive;             // 0: none
-    plx_dur max_ack_delay;          // 25 ms
+    plx_dur idle_timeout;                      // 30 s
+    plx_dur handshake_timeout;                 // 10 s
+    plx_dur keep_alive;                        // 0: none
+    plx_dur max_ack_delay;                     // 25 ms
     uint64_t conn_window, conn_window_max;     // 1 MiB, 64 MiB
     uint64_t stream_window, stream_window_max; // 256 KiB, 16 MiB
     uint32_t streams_bidi, streams_uni;        // 128, 16: concurrent streams the peer may have open
     enum plx_congestion congestion;            // CUBIC
     uint32_t initial_cwnd_packets;             // 10
     bool no_hystart, no_pacing, no_ecn, no_migration, spin_bit;
-    uint64_t key_update_packets;    // 0: only near the cipher's limit
-    enum plx_retry retry;           // AUTO
+    uint64_t key_update_packets; // 0: only near the cipher's limit
+    enum plx_retry retry;        // AUTO
     // --- HTTP/3 ---------------------------------------------------------------------------------------------
-    uint32_t field_section_max;     // 16 KiB
-    uint32_t qpack_table_max;       // 4096
-    uint16_t qpack_blocked_max;     // 16
+    uint32_t field_section_max; // 16 KiB
+    uint32_t qpack_table_max;   // 4096
+    uint16_t qpack_blocked_max; // 16
     bool no_grease;
     // --- the program ----------------------------------------------------------------------------------------
     const struct plx_h3_handler *h3;    // connections whose ALPN is "h3"
@@ -98,7 +102,8 @@ struct plx_engine_cfg {
     // Called on each worker about every tick (default 100 ms).
     void (*on_tick)(void *ctx, struct plx_core *core, plx_time now);
     plx_dur tick;
-    void (*log)(void *ctx, int level, const char *line); // level: 0 error, 1 warning, 2 information. NULL: to stderr up to warning
+    // level: 0 error, 1 warning, 2 information. NULL: to stderr up to warning
+    void (*log)(void *ctx, int level, const char *line);
 };
 
 PLX_API void plx_engine_cfg_init(struct plx_engine_cfg *cfg);
@@ -131,41 +136,43 @@ PLX_API struct plx_engine *plx_core_engine(const struct plx_core *core);
 PLX_API struct plx_core *plx_conn_core(const struct plx_conn *conn);
 
 struct plx_connect_cfg {
-    const char *server_name;                 // SNI and the name to verify; a DNS name or a numeric address
+    const char *server_name; // SNI and the name to verify; a DNS name or a numeric address
     struct plx_addr peer;
-    struct plx_addr local;                   // af NONE: chosen by the port
-    bool own_port;                           // a source port of its own (kernel sockets), for servers that need it
-    const void *session;                     // from on_session, NULL for a full handshake
+    struct plx_addr local; // af NONE: chosen by the port
+    bool own_port;         // a source port of its own (kernel sockets), for servers that need it
+    const void *session;   // from on_session, NULL for a full handshake
     size_t session_len;
-    void *user;                              // plx_conn_user() from the first event on
+    void *user; // plx_conn_user() from the first event on
 };
 
 // Starts a client connection on this worker; on_open or on_close of the handler that its ALPN leads to follows. Call on the worker:
 // from on_core_start, on_tick or any handler.
 // PLX_ERR_NOMEM: conns_max or handshakes_max reached. PLX_ERR_INVALID: no peer address. PLX_ERR_SYSTEM: no source port to be had.
-PLX_API PLX_MUST_USE enum plx_err plx_core_connect(struct plx_core *core, const struct plx_connect_cfg *cfg, struct plx_conn **out);
+PLX_API PLX_MUST_USE enum plx_err plx_core_connect(struct plx_core *core, const struct plx_connect_cfg *cfg,
+                                                   struct plx_conn **out);
 
 // --- statistics --------------------------------------------------------------------------------------------
 
 struct plx_core_stats {
-    uint64_t busy_ns, idle_ns;   // breaths that did work, and empty polls (time asleep counts in neither)
+    uint64_t busy_ns, idle_ns; // breaths that did work, and empty polls (time asleep counts in neither)
     uint64_t breaths, breaths_busy;
     uint64_t datagrams_rx, datagrams_tx, bytes_rx, bytes_tx;
     uint64_t packets_rx, packets_tx, packets_lost;
     uint64_t conns_open, conns_opened, conns_closed, handshakes_ok, handshakes_failed, resumed;
-    uint64_t streams_open, requests;      // requests: HTTP/3, both roles
-    uint64_t handed_over, taken_over;     // datagrams that landed on the wrong core, and those received from other cores
+    uint64_t streams_open, requests; // requests: HTTP/3, both roles
+    // datagrams that landed on the wrong core, and those received from other cores
+    uint64_t handed_over, taken_over;
     uint64_t retries_sent, vneg_sent, resets_sent;
-    uint64_t dropped;                     // sum of plx_engine_drops
-    uint64_t buffer_bytes;                // slab memory in use
+    uint64_t dropped;      // sum of plx_engine_drops
+    uint64_t buffer_bytes; // slab memory in use
     struct plx_port_stats port;
 };
 // Any thread; figures of different counters may be a breath apart. core UINT16_MAX: the sum over all.
 PLX_API void plx_engine_stats(const struct plx_engine *e, uint16_t core, struct plx_core_stats *out);
 
 // Reasons for dropped packets: row i has a name and a help text; count of a core (UINT16_MAX: sum). False past the last row.
-PLX_API bool plx_engine_drops(const struct plx_engine *e, uint16_t core, unsigned i, const char **name, const char **help,
-                              uint64_t *count);
+PLX_API bool plx_engine_drops(const struct plx_engine *e, uint16_t core, unsigned i, const char **name,
+                              const char **help, uint64_t *count);
 
 // "0.1.0"
 PLX_API const char *plx_version(void);

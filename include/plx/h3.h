@@ -21,9 +21,9 @@ extern "C" {
 
 struct plx_conn;       // plx/conn.h
 struct plx_close_info; // plx/conn.h
-struct plx_h3_conn;  // one HTTP/3 connection
-struct plx_h3_req;   // one request and its response
-struct plx_h3_block; // a prepared response
+struct plx_h3_conn;    // one HTTP/3 connection
+struct plx_h3_req;     // one request and its response
+struct plx_h3_block;   // a prepared response
 
 // RFC 9114 section 8.1 and RFC 9204 section 6.
 enum plx_h3_code {
@@ -55,9 +55,10 @@ enum plx_h3_code {
 // A validated message head (RFC 9114 section 4.3). Borrowed during the call that brings it.
 struct plx_h3_head {
     struct plx_span method, scheme, authority, path, protocol; // requests; empty span (p NULL) when absent
-    uint16_t status;                 // responses; 0 in requests
-    uint64_t content_length;         // PLX_H3_LENGTH_UNKNOWN when not given
-    const struct plx_field *fields;  // without pseudo-fields, in order of arrival; cookie crumbs are not joined
+    uint16_t status;                                           // responses; 0 in requests
+    uint64_t content_length;                                   // PLX_H3_LENGTH_UNKNOWN when not given
+    // without pseudo-fields, in order of arrival; cookie crumbs are not joined
+    const struct plx_field *fields;
     uint16_t field_count;
 };
 
@@ -102,10 +103,10 @@ struct plx_h3_handler {
 
 PLX_API void *plx_h3_req_user(const struct plx_h3_req *req);
 PLX_API void plx_h3_req_set_user(struct plx_h3_req *req, void *user);
-PLX_API void *plx_h3_req_ctx(const struct plx_h3_req *req);            // the handler's ctx
+PLX_API void *plx_h3_req_ctx(const struct plx_h3_req *req); // the handler's ctx
 PLX_API struct plx_h3_conn *plx_h3_req_conn(const struct plx_h3_req *req);
-PLX_API uint64_t plx_h3_req_id(const struct plx_h3_req *req);          // the stream ID
-PLX_API uint64_t plx_h3_req_unsent(const struct plx_h3_req *req);      // octets accepted but not yet acknowledged
+PLX_API uint64_t plx_h3_req_id(const struct plx_h3_req *req);     // the stream ID
+PLX_API uint64_t plx_h3_req_unsent(const struct plx_h3_req *req); // octets accepted but not yet acknowledged
 
 // on_writable will be called once, when fewer than `below` octets are accepted and unacknowledged: see plx_stream_notify().
 PLX_API void plx_h3_req_notify(struct plx_h3_req *req, uint64_t below);
@@ -122,8 +123,9 @@ PLX_API void plx_h3_req_notify(struct plx_h3_req *req, uint64_t below);
 //            PLX_ERR_INVALID  a field that RFC 9114 section 4.2 forbids, a second final response, or status outside 100..599
 //            PLX_ERR_NOMEM    no send block left; engine.buffer_memory is too small for this load
 // Cost:      one encoding pass over the fields, no allocation.
-PLX_API PLX_MUST_USE enum plx_err plx_h3_respond(struct plx_h3_req *req, uint16_t status, const struct plx_field *fields,
-                                                 uint16_t count, struct plx_buf body, bool fin);
+PLX_API PLX_MUST_USE enum plx_err plx_h3_respond(struct plx_h3_req *req, uint16_t status,
+                                                 const struct plx_field *fields, uint16_t count,
+                                                 struct plx_buf body, bool fin);
 
 // The fast path: a response prepared beforehand, whole with fin. One pointer is queued, nothing is encoded or copied.
 // Returns as plx_h3_respond. The block must not be freed before all requests that use it are closed: it counts them.
@@ -146,7 +148,8 @@ PLX_API PLX_MUST_USE enum plx_err plx_h3_send_interim(struct plx_h3_req *req, ui
 PLX_API PLX_MUST_USE enum plx_err plx_h3_send_body(struct plx_h3_req *req, struct plx_buf body, bool fin);
 
 // Ends the message with trailer fields.
-PLX_API PLX_MUST_USE enum plx_err plx_h3_send_trailers(struct plx_h3_req *req, const struct plx_field *fields, uint16_t count);
+PLX_API PLX_MUST_USE enum plx_err plx_h3_send_trailers(struct plx_h3_req *req, const struct plx_field *fields,
+                                                       uint16_t count);
 
 // The handler can take body octets again after on_body took less than it was given. on_body may be called from inside.
 PLX_API void plx_h3_resume(struct plx_h3_req *req);
@@ -162,8 +165,8 @@ PLX_API void plx_h3_cancel(struct plx_h3_req *req, uint64_t code);
 //
 // Returns:   PLX_OK and *out; PLX_ERR_AGAIN the peer's stream limit is reached (try when a request closes); PLX_ERR_CLOSED
 //            the connection is closing or the server sent GOAWAY; PLX_ERR_INVALID; PLX_ERR_NOMEM.
-PLX_API PLX_MUST_USE enum plx_err plx_h3_request(struct plx_h3_conn *conn, const struct plx_h3_head *head, bool has_body,
-                                                 void *user, struct plx_h3_req **out);
+PLX_API PLX_MUST_USE enum plx_err plx_h3_request(struct plx_h3_conn *conn, const struct plx_h3_head *head,
+                                                 bool has_body, void *user, struct plx_h3_req **out);
 
 // --- connection --------------------------------------------------------------------------------------------
 

@@ -29,8 +29,8 @@ enum plx_ecn { PLX_ECN_NOT_ECT = 0, PLX_ECN_ECT1 = 1, PLX_ECN_ECT0 = 2, PLX_ECN_
 struct plx_pkt {
     uint8_t *data; // first octet; on take(): where the UDP payload goes, with headroom before it
     uint16_t len;  // octets at data; take() sets 0
-    uint16_t
-        cap; // octets that may be written at data; rx: at least len (a port of frames: a reply is made in place)
+    // octets that may be written at data; rx: at least len (a port of frames: a reply is made in place)
+    uint16_t cap;
     uint8_t ecn;          // enum plx_ecn: as received, or to be set
     uint8_t queue;        // the queue it came from
     uint16_t flags;       // enum plx_pkt_flag
@@ -64,8 +64,8 @@ struct plx_port_caps {
 
 struct plx_port_cfg {
     const char *args; // the driver's own argument text (device name, interface, …); may be NULL
-    const struct plx_addr
-        *listen; // addresses to bind (udp) or to answer for (frames); may be empty for clients
+    // addresses to bind (udp) or to answer for (frames); may be empty for clients
+    const struct plx_addr *listen;
     uint16_t listen_count;
     uint16_t queues;  // wanted: one per worker
     uint16_t mtu;     // IP MTU; 0: the driver's default (1500)

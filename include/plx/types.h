@@ -16,8 +16,8 @@ extern "C" {
 #endif
 
 #if defined(__GNUC__)
-#define PLX_API       __attribute__((visibility("default")))
-#define PLX_MUST_USE  __attribute__((warn_unused_result))
+#define PLX_API      __attribute__((visibility("default")))
+#define PLX_MUST_USE __attribute__((warn_unused_result))
 #else
 #define PLX_API
 #define PLX_MUST_USE
@@ -25,14 +25,16 @@ extern "C" {
 
 // --- time --------------------------------------------------------------------------------------------------
 
+// clang-format off
 typedef struct { uint64_t ns; } plx_time; // a point on the engine's monotonic clock
 typedef struct { uint64_t ns; } plx_dur;  // the length of an interval
 
-#define PLX_NS(x) ((plx_dur){(uint64_t)(x)})
-#define PLX_US(x) ((plx_dur){(uint64_t)(x) * UINT64_C(1000)})
-#define PLX_MS(x) ((plx_dur){(uint64_t)(x) * UINT64_C(1000000)})
+#define PLX_NS(x)  ((plx_dur){(uint64_t)(x)})
+#define PLX_US(x)  ((plx_dur){(uint64_t)(x) * UINT64_C(1000)})
+#define PLX_MS(x)  ((plx_dur){(uint64_t)(x) * UINT64_C(1000000)})
 #define PLX_SEC(x) ((plx_dur){(uint64_t)(x) * UINT64_C(1000000000)})
-#define PLX_NEVER ((plx_time){UINT64_MAX})
+#define PLX_NEVER  ((plx_time){UINT64_MAX})
+// clang-format on
 
 // --- errors ------------------------------------------------------------------------------------------------
 
@@ -42,8 +44,8 @@ enum plx_err {
     PLX_ERR_AGAIN,   // nothing was done, a resource is full for now; the comment says which event to wait for
     PLX_ERR_CLOSED,  // the stream or connection is over; drop what you wanted to send
     PLX_ERR_INVALID, // the arguments make no sense together; a programming error that is worth reporting
-    PLX_ERR_NOMEM,   // a pool that was sized by configuration is empty; raise the limit that the message names
-    PLX_ERR_SYSTEM,  // the operating system or a device refused; the message says what and the remedy
+    PLX_ERR_NOMEM,  // a pool that was sized by configuration is empty; raise the limit that the message names
+    PLX_ERR_SYSTEM, // the operating system or a device refused; the message says what and the remedy
 };
 
 // A sentence for people, never NULL. Any thread.
@@ -55,11 +57,11 @@ enum plx_af { PLX_AF_NONE = 0, PLX_AF_IP4 = 4, PLX_AF_IP6 = 6 };
 
 // An IP address and a UDP port. Compare with plx_addr_eq(): bytes that the family does not use are zero.
 struct plx_addr {
-    uint8_t ip[16];    // network order; IPv4 uses the first four octets, the rest are zero
-    uint16_t port;     // host order
-    uint8_t af;        // enum plx_af
-    uint8_t reserved;  // zero
-    uint32_t scope;    // interface index of a link-local IPv6 address, else 0
+    uint8_t ip[16];   // network order; IPv4 uses the first four octets, the rest are zero
+    uint16_t port;    // host order
+    uint8_t af;       // enum plx_af
+    uint8_t reserved; // zero
+    uint32_t scope;   // interface index of a link-local IPv6 address, else 0
 };
 
 static inline bool plx_addr_eq(const struct plx_addr *a, const struct plx_addr *b)

@@ -40,7 +40,8 @@ void plx_admit_vneg(struct plx_core *k, const struct plx_slot *s)
     }
     plx_random_get(&k->random, &random, sizeof random);
     struct plx_wr w = plx_wr_init(out->data, out->cap);
-    if (!plx_pkt_write_vneg(&w, &hdr->scid, &hdr->dcid, versions, sizeof versions / sizeof *versions, random)) {
+    if (!plx_pkt_write_vneg(&w, &hdr->scid, &hdr->dcid, versions, sizeof versions / sizeof *versions,
+                            random)) {
         k->ops->give(k->port, k->queue, &out, 1);
         return;
     }
@@ -92,7 +93,8 @@ static void send_retry(struct plx_core *k, const struct plx_slot *s)
     }
     new_cid(k, &scid);
     plx_random_get(&k->random, nonce, sizeof nonce);
-    size_t token_len = plx_token_seal_retry(k->env.token_keys, &hdr->dcid, &scid, &s->rx.pkt->peer, k->now, nonce, token);
+    size_t token_len =
+        plx_token_seal_retry(k->env.token_keys, &hdr->dcid, &scid, &s->rx.pkt->peer, k->now, nonce, token);
     struct plx_wr w = plx_wr_init(out->data, out->cap);
     plx_pkt_write_retry(&w, hdr->version, &hdr->scid, &scid, token, token_len, nonce[0]);
     uint8_t *tag = plx_wr_skip(&w, PLX_AEAD_TAG_LEN);
@@ -100,7 +102,8 @@ static void send_retry(struct plx_core *k, const struct plx_slot *s)
         k->ops->give(k->port, k->queue, &out, 1);
         return;
     }
-    plx_retry_tag(k->env.aead, hdr->version, hdr->dcid.bytes, hdr->dcid.len, out->data, (size_t)(tag - out->data), tag);
+    plx_retry_tag(k->env.aead, hdr->version, hdr->dcid.bytes, hdr->dcid.len, out->data,
+                  (size_t)(tag - out->data), tag);
     out->len = (uint16_t)(w.p - out->data);
     k->n.retries++;
     plx_tx_reply_send(k, out);
@@ -133,7 +136,11 @@ static void send_refusal(struct plx_core *k, const struct plx_slot *s, uint64_t 
     uint16_t text_len = (uint16_t)(w.p - payload);
     plx_pkt_length_patch(&built, built.pn_len + text_len + PLX_AEAD_TAG_LEN);
 
-    struct plx_aead_job seal = {.key = &k->scratch_key, .text = payload, .aad = built.first, .pn = 0, .text_len = text_len,
+    struct plx_aead_job seal = {.key = &k->scratch_key,
+                                .text = payload,
+                                .aad = built.first,
+                                .pn = 0,
+                                .text_len = text_len,
                                 .aad_len = (uint16_t)(payload - built.first)};
     struct plx_mask_job mask = {.key = &k->scratch_hp, .sample = built.pn + 4};
     struct plx_tx_mask header = {.first = built.first, .pn = built.pn, .pn_len = built.pn_len};
@@ -157,8 +164,8 @@ static bool wants_retry(const struct plx_core *k)
     }
 }
 
-static struct plx_conn *accept_initial(struct plx_core *k, struct plx_slot *s, const struct plx_cid *odcid, bool was_retried,
-                                       bool is_validated)
+static struct plx_conn *accept_initial(struct plx_core *k, struct plx_slot *s, const struct plx_cid *odcid,
+                                       bool was_retried, bool is_validated)
 {
     struct plx_conn *c = plx_core_conn_take(k);
 
@@ -205,12 +212,13 @@ static struct plx_conn *admit_initial(struct plx_core *k, struct plx_slot *s)
     }
     if (hdr->token_len > 0) {
         const uint8_t *bytes = s->rx.p + hdr->token_offset;
-        enum plx_token_result r = plx_token_open(k->env.token_keys, bytes, hdr->token_len, &s->rx.pkt->peer, &hdr->dcid, k->now,
-                                                 &token_life, &k->tokens_seen, &token);
+        enum plx_token_result r = plx_token_open(k->env.token_keys, bytes, hdr->token_len, &s->rx.pkt->peer,
+                                                 &hdr->dcid, k->now, &token_life, &k->tokens_seen, &token);
         is_validated = r == PLX_TOKEN_OK;
         was_retried = is_validated && token.kind == PLX_TOKEN_RETRY;
         //= rfc9000 8.1.2 "the server SHOULD immediately"
-        if (!is_validated && plx_token_kind(bytes, hdr->token_len) == PLX_TOKEN_RETRY && r != PLX_TOKEN_INVALID) {
+        if (!is_validated && plx_token_kind(bytes, hdr->token_len) == PLX_TOKEN_RETRY &&
+            r != PLX_TOKEN_INVALID) {
             plx_core_drop(k, PLX_DROP_bad_token);
             send_refusal(k, s, PLX_QUIC_INVALID_TOKEN, "token expired, or of another address");
             return NULL;

@@ -7,7 +7,7 @@
 
 #include <plx/types.h>
 
-plx_time plx_clock_now(void);       // monotonic
-uint64_t plx_clock_unix_ms(void);   // wall clock, for tokens that outlive the process
+plx_time plx_clock_now(void);     // monotonic
+uint64_t plx_clock_unix_ms(void); // wall clock, for tokens that outlive the process
 
 #endif

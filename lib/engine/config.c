@@ -31,7 +31,8 @@ void plx_engine_cfg_init(struct plx_engine_cfg *cfg)
     };
 }
 
-void plx_config_quic(const struct plx_engine_cfg *cfg, const struct plx_port_caps *caps, struct plx_quic_cfg *out)
+void plx_config_quic(const struct plx_engine_cfg *cfg, const struct plx_port_caps *caps,
+                     struct plx_quic_cfg *out)
 {
     plx_quic_cfg_init(out);
     out->idle_timeout = cfg->idle_timeout;

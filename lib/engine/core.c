@@ -106,7 +106,7 @@ static void core_tick(struct plx_core *k)
     k->tick_at = plx_time_after(k->now, k->engine->cfg.tick);
     k->resets_left = PLX_RESETS_PER_TICK;
     if (k->stop_stage == PLX_STOP_GRACE)
-        plx_list_foreach (node, &k->all) {
+        plx_list_foreach(node, &k->all) {
             struct plx_econn *e = PLX_CONTAINER(node, struct plx_econn, all);
             if (e->h3 != NULL)
                 plx_glue_h3_linger(k, e);
@@ -134,7 +134,7 @@ void plx_core_stop(struct plx_core *k, plx_time deadline)
     if (k->stop_stage != PLX_STOP_NO)
         return;
     k->stop_stage = PLX_STOP_GRACE;
-    plx_list_foreach (node, &k->all) {
+    plx_list_foreach(node, &k->all) {
         struct plx_econn *e = PLX_CONTAINER(node, struct plx_econn, all);
         if (e->h3 != NULL) {
             plx_glue_h3_shutdown(plx_econn_conn(e), e->h3);
@@ -154,7 +154,7 @@ static void core_stop_step(struct plx_core *k)
     }
     if (!plx_list_is_empty(&k->all) && !plx_time_reached(k->stop_at, k->now))
         return;
-    plx_list_foreach (node, &k->all) {
+    plx_list_foreach(node, &k->all) {
         struct plx_econn *e = PLX_CONTAINER(node, struct plx_econn, all);
         plx_conn_close(plx_econn_conn(e), e->h3 != NULL ? PLX_H3_NO_ERROR : 0, "shutting down");
         plx_core_wake(k, plx_econn_conn(e));
@@ -198,20 +198,25 @@ static enum plx_err pools_init(struct plx_core *k, char *err, size_t err_len)
 {
     const struct plx_engine_cfg *cfg = &k->engine->cfg;
     size_t conn_obj = k->conn_size + sizeof(struct plx_econn);
-    bool ok = plx_pool_init(&k->conns, "conns_max", conn_obj, cfg->conns_max, NULL) &&
-              plx_pool_init(&k->handshakes, "handshakes_max", plx_conn_handshake_size(), cfg->handshakes_max, NULL) &&
-              plx_pool_init(&k->keys, "conns_max (keys)", plx_conn_keys_size(), cfg->conns_max, NULL) &&
-              plx_pool_init(&k->streams, "streams_max", plx_conn_stream_size(), cfg->streams_max, NULL) &&
-              plx_pool_init(&k->h3_conns, "conns_max (HTTP/3)", plx_h3_conn_size(), cfg->conns_max, NULL) &&
-              plx_pool_init(&k->h3_streams, "streams_max (HTTP/3)", plx_h3_stream_size(), cfg->streams_max, NULL) &&
-              plx_slab_init(&k->slab, cfg->buffer_memory, k->engine->numa_node) &&
-              plx_table_init(&k->cids, cfg->conns_max * 8, NULL) && // every ID of every connection, and a margin
-              plx_table_init(&k->odcids, cfg->handshakes_max * 2, NULL) &&
-              plx_mailbox_init(&k->inbox, 4096, NULL) && plx_mailbox_init(&k->returns, PLX_RETURNS_MAX, NULL);
+    bool ok =
+        plx_pool_init(&k->conns, "conns_max", conn_obj, cfg->conns_max, NULL) &&
+        plx_pool_init(&k->handshakes, "handshakes_max", plx_conn_handshake_size(), cfg->handshakes_max,
+                      NULL) &&
+        plx_pool_init(&k->keys, "conns_max (keys)", plx_conn_keys_size(), cfg->conns_max, NULL) &&
+        plx_pool_init(&k->streams, "streams_max", plx_conn_stream_size(), cfg->streams_max, NULL) &&
+        plx_pool_init(&k->h3_conns, "conns_max (HTTP/3)", plx_h3_conn_size(), cfg->conns_max, NULL) &&
+        plx_pool_init(&k->h3_streams, "streams_max (HTTP/3)", plx_h3_stream_size(), cfg->streams_max, NULL) &&
+        plx_slab_init(&k->slab, cfg->buffer_memory, k->engine->numa_node) &&
+        // every ID of every connection, and a margin
+        plx_table_init(&k->cids, cfg->conns_max * 8, NULL) &&
+        plx_table_init(&k->odcids, cfg->handshakes_max * 2, NULL) &&
+        plx_mailbox_init(&k->inbox, 4096, NULL) && plx_mailbox_init(&k->returns, PLX_RETURNS_MAX, NULL);
     if (ok)
         return PLX_OK;
-    snprintf(err, err_len, "not enough memory for worker %u: lower conns_max (%u), streams_max (%u) or buffer_memory (%llu)",
-             k->index, cfg->conns_max, cfg->streams_max, (unsigned long long)cfg->buffer_memory);
+    snprintf(
+        err, err_len,
+        "not enough memory for worker %u: lower conns_max (%u), streams_max (%u) or buffer_memory (%llu)",
+        k->index, cfg->conns_max, cfg->streams_max, (unsigned long long)cfg->buffer_memory);
     return PLX_ERR_NOMEM;
 }
 
@@ -221,20 +226,38 @@ static void env_init(struct plx_core *k)
 
     k->quic_cfg = e->quic_cfg;
     k->env = (struct plx_conn_env){
-        .cfg = &k->quic_cfg, .aead = e->aead, .tls_server = e->tls_server, .tls_client = e->tls_client,
-        .events = &plx_glue_events, .events_arg = k, .handshakes = &k->handshakes, .keys = &k->keys, .streams = &k->streams,
-        .slab = &k->slab, .token_keys = &e->token_keys, .reset_key = e->reset_key, .random = plx_random_get,
+        .cfg = &k->quic_cfg,
+        .aead = e->aead,
+        .tls_server = e->tls_server,
+        .tls_client = e->tls_client,
+        .events = &plx_glue_events,
+        .events_arg = k,
+        .handshakes = &k->handshakes,
+        .keys = &k->keys,
+        .streams = &k->streams,
+        .slab = &k->slab,
+        .token_keys = &e->token_keys,
+        .reset_key = e->reset_key,
+        .random = plx_random_get,
         .cid_codec = &e->codec,
-        .random_arg = &k->random, .core = (uint8_t)k->index,
+        .random_arg = &k->random,
+        .core = (uint8_t)k->index,
     };
-    k->h3_env = (struct plx_h3_env){.cfg = e->h3_cfg, .conns = &k->h3_conns, .streams = &k->h3_streams, .slab = &k->slab};
+    k->h3_env = (struct plx_h3_env){
+        .cfg = e->h3_cfg, .conns = &k->h3_conns, .streams = &k->h3_streams, .slab = &k->slab};
     k->tx = (struct plx_tx){
-        .spare = k->tx_spare, .out = k->tx_out, .out_max = PLX_TX_JOBS_MAX, .seals = k->tx_seals, .masks = k->tx_masks,
-        .headers = k->tx_headers, .job_max = PLX_TX_JOBS_MAX,
+        .spare = k->tx_spare,
+        .out = k->tx_out,
+        .out_max = PLX_TX_JOBS_MAX,
+        .seals = k->tx_seals,
+        .masks = k->tx_masks,
+        .headers = k->tx_headers,
+        .job_max = PLX_TX_JOBS_MAX,
     };
 }
 
-enum plx_err plx_core_init(struct plx_core *k, struct plx_engine *e, uint16_t index, plx_time now, char *err, size_t err_len)
+enum plx_err plx_core_init(struct plx_core *k, struct plx_engine *e, uint16_t index, plx_time now, char *err,
+                           size_t err_len)
 {
     k->engine = e;
     k->port = e->cfg.port;
@@ -256,7 +279,8 @@ enum plx_err plx_core_init(struct plx_core *k, struct plx_engine *e, uint16_t in
     env_init(k);
     plx_random_get(&k->random, &k->h3_env.grease_seed, sizeof k->h3_env.grease_seed);
     if ((k->h3_env.scratch = plx_slab_take(&k->slab, plx_h3_scratch_size(&k->h3_env.cfg))) == NULL) {
-        snprintf(err, err_len, "field_section_max (%u) is more than one block of buffers holds", k->h3_env.cfg.field_section_max);
+        snprintf(err, err_len, "field_section_max (%u) is more than one block of buffers holds",
+                 k->h3_env.cfg.field_section_max);
         return PLX_ERR_NOMEM;
     }
     return k->caps.is_frames ? plx_frames_init(e, k, err, err_len) : PLX_OK;
@@ -264,7 +288,7 @@ enum plx_err plx_core_init(struct plx_core *k, struct plx_engine *e, uint16_t in
 
 void plx_core_fini(struct plx_core *k)
 {
-    plx_list_foreach (node, &k->all) {
+    plx_list_foreach(node, &k->all) {
         struct plx_econn *e = PLX_CONTAINER(node, struct plx_econn, all);
         plx_list_remove(&e->all);
         if (!e->is_dead)

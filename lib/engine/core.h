@@ -33,13 +33,13 @@
 #include "quic/wire/token.h"
 
 enum {
-    PLX_BURST_MAX = 64,          // datagrams a breath takes, and QUIC packets a round walks
-    PLX_ROUNDS_MAX = 64,         // a 1500-octet datagram cannot hold more packets worth looking at
-    PLX_LATER_TRIES = 3,         // rounds a packet waits for keys that come out of its own burst
-    PLX_TX_JOBS_MAX = 256,       // QUIC packets sealed together
-    PLX_TX_QUANTUM = 32,         // datagrams one connection may send per breath
+    PLX_BURST_MAX = 64,    // datagrams a breath takes, and QUIC packets a round walks
+    PLX_ROUNDS_MAX = 64,   // a 1500-octet datagram cannot hold more packets worth looking at
+    PLX_LATER_TRIES = 3,   // rounds a packet waits for keys that come out of its own burst
+    PLX_TX_JOBS_MAX = 256, // QUIC packets sealed together
+    PLX_TX_QUANTUM = 32,   // datagrams one connection may send per breath
     PLX_CONN_ALIGN = 64,
-    PLX_RESETS_PER_TICK = 100,   // stateless resets per tick and core, RFC 9000 section 10.3.3
+    PLX_RESETS_PER_TICK = 100, // stateless resets per tick and core, RFC 9000 section 10.3.3
 };
 
 enum plx_drop {
@@ -49,7 +49,12 @@ enum plx_drop {
     PLX_DROP_COUNT,
 };
 
-enum plx_stop_stage { PLX_STOP_NO, PLX_STOP_GRACE /* no new connections, GOAWAY sent */, PLX_STOP_CLOSING /* all told to close */, PLX_STOP_DONE };
+enum plx_stop_stage {
+    PLX_STOP_NO,
+    PLX_STOP_GRACE /* no new connections, GOAWAY sent */,
+    PLX_STOP_CLOSING /* all told to close */,
+    PLX_STOP_DONE
+};
 
 struct plx_core;
 
@@ -61,14 +66,14 @@ struct plx_econn {
     struct plx_list all;
     struct plx_h3_conn *h3;
     const struct plx_conn_handler *raw; // NULL with h3, and before the handshake is complete
-    struct plx_cid first_cid; // server: the ID that the client chose for its first packets
-    uint64_t odcid_key;       // its key in core->odcids
-    plx_time heard_at;       // while stopping: when its last packet came
-    struct plx_addr source;  // a source port of its own, af NONE: none
+    struct plx_cid first_cid;           // server: the ID that the client chose for its first packets
+    uint64_t odcid_key;                 // its key in core->odcids
+    plx_time heard_at;                  // while stopping: when its last packet came
+    struct plx_addr source;             // a source port of its own, af NONE: none
     bool has_odcid;
     bool is_dead;
-    bool was_opened;         // on_open was called: on_close is owed
-    bool wants_h3;           // client: which handler hears of a connection that never opened
+    bool was_opened; // on_open was called: on_close is owed
+    bool wants_h3;   // client: which handler hears of a connection that never opened
     struct plx_close_info why;
 };
 
@@ -154,10 +159,10 @@ struct plx_core {
     struct plx_mailbox returns; // ours that other cores are done with
     struct plx_sleep sleep;
 
-    void *user;          // of the program, from on_core_start
+    void *user; // of the program, from on_core_start
     plx_time tick_at;
     uint32_t resets_left;
-    uint8_t stop_stage;  // enum plx_stop_stage
+    uint8_t stop_stage; // enum plx_stop_stage
     plx_time stop_at;
     struct plx_counters n;
     // What other threads may read: n and env.stats, copied every tick.
@@ -175,10 +180,14 @@ static inline struct plx_conn *plx_econn_conn(const struct plx_econn *e)
     return (struct plx_conn *)((uint8_t *)(uintptr_t)e - e->core->conn_size);
 }
 
-static inline void plx_core_drop(struct plx_core *k, enum plx_drop why) { k->n.drops[why]++; }
+static inline void plx_core_drop(struct plx_core *k, enum plx_drop why)
+{
+    k->n.drops[why]++;
+}
 
 // core.c
-PLX_MUST_USE enum plx_err plx_core_init(struct plx_core *k, struct plx_engine *e, uint16_t index, plx_time now, char *err, size_t err_len);
+PLX_MUST_USE enum plx_err plx_core_init(struct plx_core *k, struct plx_engine *e, uint16_t index,
+                                        plx_time now, char *err, size_t err_len);
 void plx_core_fini(struct plx_core *k);
 // Everything once; true when there was work, or is some left. The simulator calls it with virtual time.
 bool plx_core_breath(struct plx_core *k, plx_time now);
@@ -186,10 +195,12 @@ bool plx_core_breath(struct plx_core *k, plx_time now);
 plx_time plx_core_deadline(const struct plx_core *k);
 void plx_core_wake(struct plx_core *k, struct plx_conn *c);  // c is put on the ready list
 void plx_core_rearm(struct plx_core *k, struct plx_conn *c); // its timer follows its deadline
-struct plx_conn *plx_core_conn_take(struct plx_core *k);     // an object with its econn made; NULL and counted when there is none
+// an object with its econn made; NULL and counted when there is none
+struct plx_conn *plx_core_conn_take(struct plx_core *k);
 void plx_core_conn_give(struct plx_core *k, struct plx_conn *c);
-void plx_core_conn_begin(struct plx_core *k, struct plx_conn *c); // it was initialised: timers, lists and counters take it on
-void plx_core_stop(struct plx_core *k, plx_time deadline);   // no new connections; GOAWAY
+// it was initialised: timers, lists and counters take it on
+void plx_core_conn_begin(struct plx_core *k, struct plx_conn *c);
+void plx_core_stop(struct plx_core *k, plx_time deadline); // no new connections; GOAWAY
 bool plx_core_is_stopped(const struct plx_core *k);
 
 // rx.c
@@ -208,7 +219,8 @@ void plx_admit_vneg(struct plx_core *k, const struct plx_slot *s);
 
 // tx.c
 bool plx_core_tx(struct plx_core *k); // true when some connection has more to say now
-struct plx_pkt *plx_tx_reply(struct plx_core *k, const struct plx_pkt *to); // an empty buffer, addressed to the sender of `to` unless that is NULL; NULL: none left
+// an empty buffer, addressed to the sender of `to` unless that is NULL; NULL: none left
+struct plx_pkt *plx_tx_reply(struct plx_core *k, const struct plx_pkt *to);
 void plx_tx_reply_send(struct plx_core *k, struct plx_pkt *pkt);
 void plx_tx_flush(struct plx_core *k);
 
@@ -217,6 +229,7 @@ void plx_core_publish(struct plx_core *k);
 
 // glue.c
 extern const struct plx_conn_events plx_glue_events;
-void plx_glue_dead(struct plx_core *k, struct plx_conn *c); // tells the program that c is over, before it is given back
+// tells the program that c is over, before it is given back
+void plx_glue_dead(struct plx_core *k, struct plx_conn *c);
 
 #endif

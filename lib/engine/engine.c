@@ -37,7 +37,8 @@ static enum plx_err port_open(struct plx_engine *e, char *err, size_t err_len)
         return r;
     e->is_port_open = true;
     if (e->caps.queues_max < e->cfg.workers) {
-        snprintf(err, err_len, "%u workers, but this port has only %u queues: lower workers", e->cfg.workers, e->caps.queues_max);
+        snprintf(err, err_len, "%u workers, but this port has only %u queues: lower workers", e->cfg.workers,
+                 e->caps.queues_max);
         return PLX_ERR_INVALID;
     }
     snprintf(e->describe, sizeof e->describe, "%s", e->caps.describe);
@@ -64,7 +65,8 @@ nomem:
     return PLX_ERR_NOMEM;
 }
 
-struct plx_engine *plx_engine_new_at(const struct plx_engine_cfg *cfg, plx_time now, uint64_t seed, char *err, size_t err_len)
+struct plx_engine *plx_engine_new_at(const struct plx_engine_cfg *cfg, plx_time now, uint64_t seed, char *err,
+                                     size_t err_len)
 {
     if (plx_config_check(cfg, err, err_len) != PLX_OK) {
         if (cfg->port != NULL)

@@ -18,7 +18,8 @@ enum {
 };
 
 struct plx_engine {
-    struct plx_engine_cfg cfg; // defaults filled in; handlers and ctx live as long as the engine, what else it points to does not
+    // defaults filled in; handlers and ctx live as long as the engine, what else it points to does not
+    struct plx_engine_cfg cfg;
     struct plx_port_caps caps;
     bool is_server, is_port_open;
     int numa_node;
@@ -44,15 +45,18 @@ struct plx_engine {
 };
 
 // As plx_engine_new, at a moment of the caller's choice and with a seed (0: real randomness): the simulator's way in.
-struct plx_engine *plx_engine_new_at(const struct plx_engine_cfg *cfg, plx_time now, uint64_t seed, char *err, size_t err_len);
+struct plx_engine *plx_engine_new_at(const struct plx_engine_cfg *cfg, plx_time now, uint64_t seed, char *err,
+                                     size_t err_len);
 
 // config.c
-void plx_config_quic(const struct plx_engine_cfg *cfg, const struct plx_port_caps *caps, struct plx_quic_cfg *out);
+void plx_config_quic(const struct plx_engine_cfg *cfg, const struct plx_port_caps *caps,
+                     struct plx_quic_cfg *out);
 void plx_config_h3(const struct plx_engine_cfg *cfg, struct plx_h3_cfg *out);
 PLX_MUST_USE enum plx_err plx_config_check(const struct plx_engine_cfg *cfg, char *err, size_t err_len);
 
 // secrets.c: TLS contexts, token and reset keys, key log
-PLX_MUST_USE enum plx_err plx_engine_secrets_init(struct plx_engine *e, plx_time now, char *err, size_t err_len);
+PLX_MUST_USE enum plx_err plx_engine_secrets_init(struct plx_engine *e, plx_time now, char *err,
+                                                  size_t err_len);
 void plx_engine_secrets_fini(struct plx_engine *e);
 // About ten times a second, on core 0: rotations that are due.
 void plx_engine_tick(struct plx_engine *e, plx_time now);

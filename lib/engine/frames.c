@@ -60,7 +60,8 @@ enum plx_err plx_frames_init(struct plx_engine *e, struct plx_core *k, char *err
         return PLX_ERR_NOMEM;
     }
     // Each core has ports of its own to begin with; connections with a port each spread over the whole range.
-    k->frames->next_port = (uint16_t)(CLIENT_PORT_FIRST + k->index * ((CLIENT_PORT_LAST - CLIENT_PORT_FIRST) / PLX_CORES_MAX));
+    k->frames->next_port =
+        (uint16_t)(CLIENT_PORT_FIRST + k->index * ((CLIENT_PORT_LAST - CLIENT_PORT_FIRST) / PLX_CORES_MAX));
     if (plx_net_init(&k->frames->net, &cfg) == PLX_OK)
         return PLX_OK;
     snprintf(err, err_len, "addresses: a prefix length is out of range");

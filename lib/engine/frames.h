@@ -27,14 +27,15 @@ struct plx_frames { // of one core
     uint16_t next_port; // for clients
 };
 
-struct plx_frames_news { // of an engine: the last things any core learned
-    pthread_mutex_t lock;  // rare: a neighbour's address
+struct plx_frames_news {    // of an engine: the last things any core learned
+    pthread_mutex_t lock;   // rare: a neighbour's address
     _Atomic uint64_t count; // N1 (release) after an entry is written, N2 (acquire) before any is read
     struct plx_net_news v[PLX_FRAMES_NEWS_MAX];
     uint16_t by[PLX_FRAMES_NEWS_MAX];
 };
 
-PLX_MUST_USE enum plx_err plx_frames_init(struct plx_engine *e, struct plx_core *k, char *err, size_t err_len);
+PLX_MUST_USE enum plx_err plx_frames_init(struct plx_engine *e, struct plx_core *k, char *err,
+                                          size_t err_len);
 void plx_frames_fini(struct plx_core *k);
 // A received frame: true when pkt is now a datagram for the pipeline; else it has been answered or counted.
 bool plx_frames_rx(struct plx_core *k, struct plx_pkt *pkt);
@@ -43,6 +44,7 @@ uint16_t plx_frames_tx(struct plx_core *k, struct plx_pkt **pkts, uint16_t count
 // Once per breath: questions that are pending, held packets, news of other cores.
 void plx_frames_breath(struct plx_core *k);
 // A source address for a client's connection to peer; a port of its own if asked.
-void plx_frames_source(struct plx_core *k, const struct plx_addr *peer, bool own_port, struct plx_addr *local);
+void plx_frames_source(struct plx_core *k, const struct plx_addr *peer, bool own_port,
+                       struct plx_addr *local);
 
 #endif

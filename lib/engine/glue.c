@@ -63,7 +63,8 @@ static void on_stream(void *arg, struct plx_conn *c, struct plx_stream *s)
         e->raw->on_stream(s);
 }
 
-static size_t on_data(void *arg, struct plx_conn *c, struct plx_stream *s, const uint8_t *data, size_t len, bool fin)
+static size_t on_data(void *arg, struct plx_conn *c, struct plx_stream *s, const uint8_t *data, size_t len,
+                      bool fin)
 {
     struct plx_econn *e = plx_econn_of(arg, c);
 

@@ -140,7 +140,8 @@ void plx_glue_h3_linger(struct plx_core *k, struct plx_econn *e)
 {
     static const plx_dur linger = PLX_SEC(3);
 
-    if (!e->is_dead && plx_h3_conn_is_drained(e->h3) && plx_time_reached(plx_time_after(e->heard_at, linger), k->now))
+    if (!e->is_dead && plx_h3_conn_is_drained(e->h3) &&
+        plx_time_reached(plx_time_after(e->heard_at, linger), k->now))
         plx_conn_close(plx_econn_conn(e), PLX_H3_NO_ERROR, "");
 }
 
@@ -150,7 +151,8 @@ void plx_glue_h3_shutdown(struct plx_conn *c, struct plx_h3_conn *h3)
     close_if_drained(c, h3);
 }
 
-size_t plx_glue_h3_data(struct plx_conn *c, struct plx_h3_conn *h3, struct plx_stream *s, const uint8_t *data, size_t len, bool fin)
+size_t plx_glue_h3_data(struct plx_conn *c, struct plx_h3_conn *h3, struct plx_stream *s, const uint8_t *data,
+                        size_t len, bool fin)
 {
     struct plx_h3_stream *hs = plx_stream_user(s);
 

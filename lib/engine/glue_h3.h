@@ -7,9 +7,11 @@
 
 bool plx_glue_h3_open(struct plx_core *k, struct plx_conn *c); // false: no object left
 void plx_glue_h3_stream(struct plx_core *k, struct plx_conn *c, struct plx_stream *s);
-size_t plx_glue_h3_data(struct plx_conn *c, struct plx_h3_conn *h3, struct plx_stream *s, const uint8_t *data, size_t len, bool fin);
+size_t plx_glue_h3_data(struct plx_conn *c, struct plx_h3_conn *h3, struct plx_stream *s, const uint8_t *data,
+                        size_t len, bool fin);
 void plx_glue_h3_closed(struct plx_conn *c, struct plx_h3_conn *h3, struct plx_stream *s);
-void plx_glue_h3_shutdown(struct plx_conn *c, struct plx_h3_conn *h3); // GOAWAY, and the end at once where nothing is open
+// GOAWAY, and the end at once where nothing is open
+void plx_glue_h3_shutdown(struct plx_conn *c, struct plx_h3_conn *h3);
 // While stopping, every tick: a server's connection that is done and has been silent for three seconds is closed.
 void plx_glue_h3_linger(struct plx_core *k, struct plx_econn *e);
 void plx_glue_h3_dead(struct plx_core *k, struct plx_conn *c);

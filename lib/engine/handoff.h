@@ -28,10 +28,12 @@ struct plx_sleep {
 
 // Which core's the packet is, when that is another of this engine's.
 bool plx_handoff_wanted(const struct plx_core *k, const struct plx_pkt_hdr *hdr, uint16_t *core);
-bool plx_handoff_send(struct plx_core *k, struct plx_pkt *pkt, uint16_t core); // false: the inbox there is full
+// false: the inbox there is full
+bool plx_handoff_send(struct plx_core *k, struct plx_pkt *pkt, uint16_t core);
 uint16_t plx_handoff_pull(struct plx_core *k, struct plx_pkt **pkts, uint16_t max);
-void plx_handoff_give(struct plx_core *k, struct plx_pkt **pkts, uint16_t count); // to whoever owns each buffer; NULLs are passed over
-void plx_handoff_collect(struct plx_core *k);                                     // our buffers that came back
+// to whoever owns each buffer; NULLs are passed over
+void plx_handoff_give(struct plx_core *k, struct plx_pkt **pkts, uint16_t count);
+void plx_handoff_collect(struct plx_core *k); // our buffers that came back
 // At the end of the engine: nothing runs any more; what lies in the rings goes home.
 void plx_handoff_drain(struct plx_core *k);
 // Around port->wait(). False: something came, do not sleep.

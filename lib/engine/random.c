@@ -20,7 +20,8 @@ static void refill(struct plx_random *r)
     if (r->seed != 0)
         plx_prng_bytes(&r->prng, r->buf, sizeof r->buf);
     else
-        plx_check(plx_random_bytes(r->buf, sizeof r->buf)); // getrandom(2) does not fail once the system is up
+        plx_check(
+            plx_random_bytes(r->buf, sizeof r->buf)); // getrandom(2) does not fail once the system is up
     r->used = 0;
 }
 

@@ -149,9 +149,12 @@ static void rx_find(struct plx_core *k, struct plx_burst *b)
 // --- the steps of a connection ------------------------------------------------------------------------------
 
 static const enum plx_drop step_drop[] = {
-    [PLX_RX_DROP_KEYS] = PLX_DROP_no_keys,           [PLX_RX_DROP_AUTH] = PLX_DROP_auth_failed,
-    [PLX_RX_DROP_DUPLICATE] = PLX_DROP_duplicate_pn, [PLX_RX_DROP_INVALID] = PLX_DROP_invalid,
-    [PLX_RX_DROP_STATE] = PLX_DROP_wrong_state,      [PLX_RX_DROP_VERSION] = PLX_DROP_unknown_version,
+    [PLX_RX_DROP_KEYS] = PLX_DROP_no_keys,
+    [PLX_RX_DROP_AUTH] = PLX_DROP_auth_failed,
+    [PLX_RX_DROP_DUPLICATE] = PLX_DROP_duplicate_pn,
+    [PLX_RX_DROP_INVALID] = PLX_DROP_invalid,
+    [PLX_RX_DROP_STATE] = PLX_DROP_wrong_state,
+    [PLX_RX_DROP_VERSION] = PLX_DROP_unknown_version,
     [PLX_RX_DROP_RESERVED_BITS] = PLX_DROP_reserved_bits,
 };
 

@@ -9,7 +9,8 @@
 
 enum { ALPN_MAX = 16 };
 
-static const plx_dur token_rotate_every = PLX_SEC(12 * 3600); // the newest two keys open: a token lives a day at most
+// the newest two keys open: a token lives a day at most
+static const plx_dur token_rotate_every = PLX_SEC(12 * 3600);
 static const plx_dur ticket_look_every = PLX_SEC(1);
 
 static void on_keylog(void *arg, const char *line)

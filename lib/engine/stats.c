@@ -91,7 +91,8 @@ void plx_engine_stats(const struct plx_engine *e, uint16_t core, struct plx_core
             core_add(e->cores[i], out);
 }
 
-bool plx_engine_drops(const struct plx_engine *e, uint16_t core, unsigned i, const char **name, const char **help, uint64_t *count)
+bool plx_engine_drops(const struct plx_engine *e, uint16_t core, unsigned i, const char **name,
+                      const char **help, uint64_t *count)
 {
     size_t first = offsetof(struct plx_counters, drops) / 8;
 

@@ -36,7 +36,8 @@ void plx_tx_flush(struct plx_core *k)
 
 bool plx_core_tx(struct plx_core *k)
 {
-    struct plx_list turn; // those that are ready now; who becomes ready again meanwhile waits for the next breath
+    // those that are ready now; who becomes ready again meanwhile waits for the next breath
+    struct plx_list turn;
     bool has_more = false;
 
     plx_list_init(&turn);

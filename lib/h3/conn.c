@@ -299,8 +299,8 @@ void plx_h3_on_reset(struct plx_h3_conn *c, struct plx_h3_stream *hs, uint64_t c
         // Half a message is of no use to either side: the other half is given up as well.
         uint64_t answer =
             req->is_announced || !c->is_server ? PLX_H3_REQUEST_CANCELLED : PLX_H3_REQUEST_REJECTED;
-        bool says_nothing =
-            code == 0 || code == PLX_H3_NO_ERROR; // to the program a cut message is not a good end
+        // to the program a cut message is not a good end
+        bool says_nothing = code == 0 || code == PLX_H3_NO_ERROR;
         plx_h3_rx_abandon(req, 0, false);
         plx_h3_req_fail(req, answer, says_nothing ? (uint64_t)PLX_H3_REQUEST_CANCELLED : code, true);
     }

@@ -45,8 +45,8 @@ struct plx_h3_cfg {
     uint32_t qpack_table_max;   // dynamic table the peer's encoder may use; default 4096
     uint16_t qpack_blocked_max; // streams that may wait for it; default 16
     bool no_grease; // reserved settings, frames and streams are sent by default (RFC 9114 section 7.2.8)
-    bool
-        connect_protocol; // announce and accept extended CONNECT (RFC 9220); without it :protocol is malformed
+    // announce and accept extended CONNECT (RFC 9220); without it :protocol is malformed
+    bool connect_protocol;
 };
 
 // Per core.

@@ -23,10 +23,10 @@
 #include "h3/stash.h"
 
 enum {
-    PLX_H3_INLINE_BODY_MAX =
-        1024, // a body up to this size is copied behind its head: one piece for the transport
-    PLX_H3_TX_HEADROOM =
-        PLX_FRAME_HEAD_MAX, // a HEADERS frame's own header is put before its payload afterwards
+    // a body up to this size is copied behind its head: one piece for the transport
+    PLX_H3_INLINE_BODY_MAX = 1024,
+    // a HEADERS frame's own header is put before its payload afterwards
+    PLX_H3_TX_HEADROOM = PLX_FRAME_HEAD_MAX,
     PLX_H3_TX_TAILROOM = PLX_FRAME_HEAD_MAX, // the header of a DATA frame behind it
     PLX_H3_DECODER_OUT_MAX = 64,             // decoder instructions that wait for the transport
     PLX_H3_JUNK_MAX = 1000,      // unknown, empty and repeated things that a peer may send beyond...

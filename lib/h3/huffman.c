@@ -57,8 +57,8 @@ static void entry_put(uint32_t e, uint8_t *to)
 
 struct window {
     const uint8_t *p, *end;
-    uint64_t
-        bits; // the next bit is on top; what lies below `count` bits is nothing, or what the next refill brings
+    // the next bit is on top; what lies below `count` bits is nothing, or what the next refill brings
+    uint64_t bits;
     unsigned count;
 };
 

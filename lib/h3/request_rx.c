@@ -411,8 +411,7 @@ void plx_h3_request_unblock(struct plx_h3_conn *c)
     // The handler may take any request out of the list, so the search begins anew after each; the list is short.
     do {
         ready = NULL;
-        plx_list_foreach(node, &c->blocked)
-        {
+        plx_list_foreach(node, &c->blocked) {
             struct plx_h3_req *req = PLX_CONTAINER(node, struct plx_h3_req, blocked);
             if (req->required <= c->table.insert_count) {
                 ready = req;

@@ -70,8 +70,7 @@ void plx_h3_goaway_on(struct plx_h3_conn *c, uint64_t id)
     c->goaway_received = id;
     if (!c->is_server) {
         // Never processed, so the program hears "rejected" and may ask elsewhere; on the wire we cancel.
-        plx_list_foreach(node, &c->requests)
-        {
+        plx_list_foreach(node, &c->requests) {
             struct plx_h3_req *req = PLX_CONTAINER(node, struct plx_h3_req, node);
             if (req->s.id >= id)
                 plx_h3_req_fail(req, PLX_H3_REQUEST_CANCELLED, PLX_H3_REQUEST_REJECTED, true);

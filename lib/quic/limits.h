@@ -11,8 +11,8 @@ enum {
     PLX_ANTI_AMPLIFICATION = 3, // RFC 9000 section 8.1
 
     // Received packet numbers, per space.
-    PLX_ACK_WINDOW =
-        256, // numbers below the largest in which a late packet is still taken; 5 ms at 50 000 packets/s
+    // numbers below the largest in which a late packet is still taken; 5 ms at 50 000 packets/s
+    PLX_ACK_WINDOW = 256,
     PLX_ACK_RANGES_TX = 24, // ranges sent; those behind are stale (RFC 9000 section 13.2.3 lets us choose)
     PLX_ACK_EVERY = 2,      // RFC 9000 section 13.2.2: an ACK after two ack-eliciting packets
 
@@ -37,8 +37,8 @@ enum {
     // Connection IDs. Both lists are short arrays: a peer that wants more gets the limit.
     PLX_CIDS_LOCAL_MAX = 8, // issued and not retired, whatever active_connection_id_limit the peer announces
     PLX_CIDS_PEER_MAX = 8,  // the most that our active_connection_id_limit may say
-    PLX_CIDS_RETIRED_MAX =
-        32, // RETIRE_CONNECTION_ID frames that wait; section 5.1.2 wants at least twice the limit
+    // RETIRE_CONNECTION_ID frames that wait; section 5.1.2 wants at least twice the limit
+    PLX_CIDS_RETIRED_MAX = 32,
 
     PLX_PATHS_MAX = 3,       // active, candidate, previous
     PLX_PATH_CHALLENGES = 3, // PATH_CHALLENGEs remembered per path

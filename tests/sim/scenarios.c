@@ -14,7 +14,7 @@
 #include "base/time.h"
 #include "tests/sim/world.h"
 
-#define MIB (UINT64_C(1) << 20)
+#define MIB  (UINT64_C(1) << 20)
 #define MBIT UINT64_C(1000000)
 
 static const uint64_t ten_mib[] = {10 * MIB};
@@ -34,18 +34,19 @@ static bool fail(struct world *w, const char *what)
 {
     const struct world_client *c = &w->client[0];
 
-    fprintf(stderr, "  %s at %.3f s: open %d, closed %d (how %d, code 0x%llx, %s), %u of %u requests begun", what,
-            (double)(w->now.ns - UINT64_C(1000000000000)) / 1e9, c->is_open, c->is_closed, (int)c->why.how,
-            (unsigned long long)c->why.code, c->why.reason, c->started, c->size_count);
+    fprintf(stderr, "  %s at %.3f s: open %d, closed %d (how %d, code 0x%llx, %s), %u of %u requests begun",
+            what, (double)(w->now.ns - UINT64_C(1000000000000)) / 1e9, c->is_open, c->is_closed,
+            (int)c->why.how, (unsigned long long)c->why.code, c->why.reason, c->started, c->size_count);
     for (unsigned i = 0; i < c->size_count && i < 3; i++)
-        fprintf(stderr, ", %llu/%llu%s", (unsigned long long)c->request[i].got, (unsigned long long)c->request[i].want,
-                c->request[i].has_bad_byte ? " BAD" : "");
+        fprintf(stderr, ", %llu/%llu%s", (unsigned long long)c->request[i].got,
+                (unsigned long long)c->request[i].want, c->request[i].has_bad_byte ? " BAD" : "");
     fputc('\n', stderr);
     return false;
 }
 
 // The usual run: one client fetches, everything must be there by the deadline, and nothing may be left behind.
-static bool fetch(const struct world_cfg *cfg, const uint64_t *sizes, unsigned count, uint64_t upload, plx_dur limit)
+static bool fetch(const struct world_cfg *cfg, const uint64_t *sizes, unsigned count, uint64_t upload,
+                  plx_dur limit)
 {
     struct world w;
 
@@ -90,7 +91,8 @@ static bool one_lost(uint64_t seed, bool is_up)
         world_init(&w, &cfg);
         world_fetch(&w, 0, ten_mib, 1, 0);
         bool ok = world_run(&w, in(&w, PLX_MS(3500)), world_all_open) || fail(&w, "handshake not complete");
-        ok = ok && (world_run(&w, in(&w, PLX_SEC(10)), world_all_complete) || fail(&w, "transfer not complete"));
+        ok = ok &&
+             (world_run(&w, in(&w, PLX_SEC(10)), world_all_complete) || fail(&w, "transfer not complete"));
         if (!world_fini(&w) || !ok) {
             fprintf(stderr, "  lost: datagram %u %s\n", n, is_up ? "up" : "down");
             return false;
@@ -99,8 +101,14 @@ static bool one_lost(uint64_t seed, bool is_up)
     return true;
 }
 
-static bool one_lost_up(uint64_t seed) { return one_lost(seed, true); }
-static bool one_lost_down(uint64_t seed) { return one_lost(seed, false); }
+static bool one_lost_up(uint64_t seed)
+{
+    return one_lost(seed, true);
+}
+static bool one_lost_down(uint64_t seed)
+{
+    return one_lost(seed, false);
+}
 
 static bool lossy(uint64_t seed, double loss, plx_dur limit)
 {
@@ -109,10 +117,22 @@ static bool lossy(uint64_t seed, double loss, plx_dur limit)
     return fetch(&cfg, ten_mib, 1, 0, limit);
 }
 
-static bool loss_1(uint64_t seed) { return lossy(seed, 0.01, PLX_SEC(60)); }
-static bool loss_5(uint64_t seed) { return lossy(seed, 0.05, PLX_SEC(180)); }
-static bool loss_10(uint64_t seed) { return lossy(seed, 0.10, PLX_SEC(400)); }
-static bool loss_20(uint64_t seed) { return lossy(seed, 0.20, PLX_SEC(1500)); }
+static bool loss_1(uint64_t seed)
+{
+    return lossy(seed, 0.01, PLX_SEC(60));
+}
+static bool loss_5(uint64_t seed)
+{
+    return lossy(seed, 0.05, PLX_SEC(180));
+}
+static bool loss_10(uint64_t seed)
+{
+    return lossy(seed, 0.10, PLX_SEC(400));
+}
+static bool loss_20(uint64_t seed)
+{
+    return lossy(seed, 0.20, PLX_SEC(1500));
+}
 
 static bool reorder_10(uint64_t seed)
 {
@@ -164,10 +184,22 @@ static bool at_rate(uint64_t seed, uint64_t rate_bps, plx_dur limit)
     return fetch(&cfg, ten_mib, 1, 0, limit);
 }
 
-static bool rate_64k(uint64_t seed) { return at_rate(seed, 64000, PLX_SEC(1700)); }
-static bool rate_1m(uint64_t seed) { return at_rate(seed, 1 * MBIT, PLX_SEC(110)); }
-static bool rate_1g(uint64_t seed) { return at_rate(seed, 1000 * MBIT, PLX_SEC(3)); }
-static bool rate_10g(uint64_t seed) { return at_rate(seed, 10000 * MBIT, PLX_SEC(3)); }
+static bool rate_64k(uint64_t seed)
+{
+    return at_rate(seed, 64000, PLX_SEC(1700));
+}
+static bool rate_1m(uint64_t seed)
+{
+    return at_rate(seed, 1 * MBIT, PLX_SEC(110));
+}
+static bool rate_1g(uint64_t seed)
+{
+    return at_rate(seed, 1000 * MBIT, PLX_SEC(3));
+}
+static bool rate_10g(uint64_t seed)
+{
+    return at_rate(seed, 10000 * MBIT, PLX_SEC(3));
+}
 
 static bool queue_3(uint64_t seed)
 {
@@ -187,8 +219,8 @@ static bool ecn_marking(uint64_t seed)
     bool ok = world_run(&w, in(&w, PLX_SEC(5)), world_all_complete) || fail(&w, "not complete");
     struct plx_sim_link_stats s = plx_sim_link_stats(w.sim, w.down);
     if (ok && (s.marked == 0 || s.lost_by_queue > s.marked)) {
-        fprintf(stderr, "  %llu marked, %llu lost by the queue: marks were not heeded\n", (unsigned long long)s.marked,
-                (unsigned long long)s.lost_by_queue);
+        fprintf(stderr, "  %llu marked, %llu lost by the queue: marks were not heeded\n",
+                (unsigned long long)s.marked, (unsigned long long)s.lost_by_queue);
         ok = false;
     }
     return world_fini(&w) && ok;
@@ -290,7 +322,8 @@ static bool throughput(uint64_t seed)
     double seconds = (double)(r->ended.ns - r->begun.ns) / 1e9;
     double rate = (double)plx_sim_link_stats(w.sim, w.down).bytes * 8 / seconds / 1e6;
     if (ok && rate < 90) {
-        fprintf(stderr, "  %.1f Mbit/s of 100, %.1f of them body\n", rate, (double)size[0] * 8 / seconds / 1e6);
+        fprintf(stderr, "  %.1f Mbit/s of 100, %.1f of them body\n", rate,
+                (double)size[0] * 8 / seconds / 1e6);
         ok = false;
     }
     return world_fini(&w) && ok;
@@ -302,7 +335,8 @@ static bool fairness(uint64_t seed)
     struct world_cfg cfg = {.seed = seed, .up = path(), .down = path(), .clients = 2};
     cfg.up.delay = cfg.down.delay = PLX_MS(25);
     cfg.up.queue_bytes = cfg.down.queue_bytes = 625000;
-    static const uint64_t sizes[] = {60 * MIB, 60 * MIB, 60 * MIB, 60 * MIB, 60 * MIB, 60 * MIB, 60 * MIB, 60 * MIB};
+    static const uint64_t sizes[] = {60 * MIB, 60 * MIB, 60 * MIB, 60 * MIB,
+                                     60 * MIB, 60 * MIB, 60 * MIB, 60 * MIB};
     uint64_t before[2], got[2];
     struct world w;
 
@@ -408,7 +442,8 @@ int main(int argc, char **argv)
         for (uint64_t seed = first; seed < first + count; seed++) {
             if (scenario[s].run(seed))
                 continue;
-            fprintf(stderr, "  replay: %s %s --seed %llu\n", argv[0], scenario[s].name, (unsigned long long)seed);
+            fprintf(stderr, "  replay: %s %s --seed %llu\n", argv[0], scenario[s].name,
+                    (unsigned long long)seed);
             ok = false;
             break;
         }

@@ -75,14 +75,18 @@ static void start_more(struct world_client *c)
     while (c->started < c->size_count) {
         struct world_request *r = &c->request[c->started];
         snprintf(path, sizeof path, "/%llu", (unsigned long long)c->sizes[c->started]);
-        struct plx_h3_head head = {.method = span(c->upload > 0 ? "POST" : "GET"), .scheme = span("https"),
-                                   .authority = span("localhost"), .path = span(path), .content_length = PLX_H3_LENGTH_UNKNOWN};
+        struct plx_h3_head head = {.method = span(c->upload > 0 ? "POST" : "GET"),
+                                   .scheme = span("https"),
+                                   .authority = span("localhost"),
+                                   .path = span(path),
+                                   .content_length = PLX_H3_LENGTH_UNKNOWN};
         *r = (struct world_request){.world = c->world, .want = c->sizes[c->started], .begun = c->world->now};
         if (plx_h3_request(c->h3, &head, c->upload > 0, r, &r->req) != PLX_OK)
             return;
         c->started++;
         if (c->upload > 0)
-            plx_check(plx_h3_send_body(r->req, (struct plx_buf){world_body(), (size_t)c->upload, NULL}, true) == PLX_OK);
+            plx_check(plx_h3_send_body(r->req, (struct plx_buf){world_body(), (size_t)c->upload, NULL},
+                                       true) == PLX_OK);
     }
 }
 
@@ -165,7 +169,8 @@ static const struct plx_h3_handler client_handler = {
 
 // --- making and ending --------------------------------------------------------------------------------------
 
-static struct plx_engine *engine_new(struct world *w, const struct world_cfg *cfg, struct plx_port *port, bool is_server, uint64_t salt)
+static struct plx_engine *engine_new(struct world *w, const struct world_cfg *cfg, struct plx_port *port,
+                                     bool is_server, uint64_t salt)
 {
     struct plx_engine_cfg e;
     struct plx_cert cert = {world_cert(), world_key()};
@@ -229,7 +234,10 @@ void world_init(struct world *w, const struct world_cfg *cfg)
 void world_fetch(struct world *w, unsigned i, const uint64_t *sizes, unsigned count, uint64_t upload)
 {
     struct world_client *c = &w->client[i];
-    struct plx_connect_cfg cfg = {.server_name = "localhost", .peer = w->server_addr, .user = c, .session = c->session,
+    struct plx_connect_cfg cfg = {.server_name = "localhost",
+                                  .peer = w->server_addr,
+                                  .user = c,
+                                  .session = c->session,
                                   .session_len = c->session_len};
 
     plx_check(count <= WORLD_REQUESTS_MAX);
@@ -303,11 +311,18 @@ uint64_t world_drops(struct plx_engine *e, enum plx_drop why)
 static bool everything_is_home(struct plx_engine *e, const char *who)
 {
     struct plx_core *k = e->cores[0];
-    struct { const char *name; uint32_t in_use; } pool[] = {
-        {"connections", plx_pool_in_use(&k->conns)}, {"handshakes", plx_pool_in_use(&k->handshakes)},
-        {"keys", plx_pool_in_use(&k->keys)}, {"streams", plx_pool_in_use(&k->streams)},
-        {"HTTP/3 connections", plx_pool_in_use(&k->h3_conns)}, {"HTTP/3 streams", plx_pool_in_use(&k->h3_streams)},
-        {"connection IDs", plx_table_count(&k->cids)}, {"first connection IDs", plx_table_count(&k->odcids)},
+    struct {
+        const char *name;
+        uint32_t in_use;
+    } pool[] = {
+        {"connections", plx_pool_in_use(&k->conns)},
+        {"handshakes", plx_pool_in_use(&k->handshakes)},
+        {"keys", plx_pool_in_use(&k->keys)},
+        {"streams", plx_pool_in_use(&k->streams)},
+        {"HTTP/3 connections", plx_pool_in_use(&k->h3_conns)},
+        {"HTTP/3 streams", plx_pool_in_use(&k->h3_streams)},
+        {"connection IDs", plx_table_count(&k->cids)},
+        {"first connection IDs", plx_table_count(&k->odcids)},
     };
     bool ok = true;
 
@@ -381,7 +396,8 @@ static void cert_make(void)
     X509_gmtime_adj(X509_getm_notBefore(x), -3600);
     X509_gmtime_adj(X509_getm_notAfter(x), 86400);
     X509_set_pubkey(x, key);
-    X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_ASC, (const unsigned char *)"localhost", -1, -1, 0);
+    X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_ASC,
+                               (const unsigned char *)"localhost", -1, -1, 0);
     X509_set_issuer_name(x, X509_get_subject_name(x));
     X509V3_set_ctx(&ctx, x, x, NULL, NULL, 0);
     X509_EXTENSION *san = X509V3_EXT_conf_nid(NULL, &ctx, NID_subject_alt_name, "DNS:localhost");

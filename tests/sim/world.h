@@ -18,15 +18,15 @@ struct world;
 
 struct world_cfg {
     uint64_t seed;
-    struct plx_sim_link_cfg up, down;                       // client to server, server to client; shared by all clients
-    uint16_t clients;                                       // 1
+    struct plx_sim_link_cfg up, down; // client to server, server to client; shared by all clients
+    uint16_t clients;                 // 1
     void (*tune)(struct plx_engine_cfg *cfg, bool is_server); // may be NULL
 };
 
 struct world_request {
     struct world *world;
     struct plx_h3_req *req;
-    uint64_t want, got;   // octets of the answer
+    uint64_t want, got; // octets of the answer
     bool has_bad_byte, is_complete, is_closed;
     uint64_t code;
     plx_time begun, ended;

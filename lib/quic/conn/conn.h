@@ -42,16 +42,16 @@ struct plx_quic_cfg {
     enum plx_cc_alg cc;
     uint32_t initial_cwnd_packets; // 10, RFC 9002 section 7.2
     bool no_hystart, no_pacing, no_ecn;
-    uint16_t
-        payload_max; // largest UDP payload to send once the path has been probed; from the port's caps (PMTU probing comes
+    // largest UDP payload to send once the path has been probed; from the port's caps (PMTU probing comes
     // later: until then packets are min(this, peer's max_udp_payload_size, 1200 before validation … see path.h))
-    uint64_t
-        key_update_packets; // we update keys after so many packets sealed with one key; 0 (default) and anything above: half of
-                            // the AEAD's confidentiality limit (RFC 9001 section 6.6)
+    uint16_t payload_max;
+    // we update keys after so many packets sealed with one key; 0 (default) and anything above: half of
+    // the AEAD's confidentiality limit (RFC 9001 section 6.6)
+    uint64_t key_update_packets;
     uint8_t active_cid_limit; // active_connection_id_limit we announce; 4
     uint8_t cid_len;          // of the IDs that we issue: 8 (plain codec: octet 0 is the core)
-    uint64_t
-        refuse_code; // application error code for streams that find a pool empty; 0 (HTTP/3: H3_REQUEST_REJECTED)
+    // application error code for streams that find a pool empty; 0 (HTTP/3: H3_REQUEST_REJECTED)
+    uint64_t refuse_code;
     bool is_spin; // latency spin bit (RFC 9000 section 17.4) on one in 16 disabled as it demands; default off
     bool no_migration; // disable_active_migration
 };
@@ -74,20 +74,20 @@ struct plx_conn_env {
     struct plx_tls_ctx *tls_server, *tls_client; // either may be NULL
     const struct plx_conn_events *events;
     void *events_arg;
-    struct plx_pool
-        *handshakes;       // objects of plx_conn_handshake_size(): one per connection until it is confirmed
-    struct plx_pool *keys; // objects of plx_conn_keys_size(): expanded tables of both directions
+    // objects of plx_conn_handshake_size(): one per connection until it is confirmed
+    struct plx_pool *handshakes;
+    struct plx_pool *keys;    // objects of plx_conn_keys_size(): expanded tables of both directions
     struct plx_pool *streams; // objects of plx_conn_stream_size()
     struct plx_slab *slab;    // rings and buffers
-    const struct plx_token_keys
-        *token_keys;          // shared by all cores, read-only between rotations; NULL: no NEW_TOKEN is sent
+    // shared by all cores, read-only between rotations; NULL: no NEW_TOKEN is sent
+    const struct plx_token_keys *token_keys;
     const uint8_t *reset_key; // 32 octets: stateless reset tokens are PRF(reset_key, cid)
     // Unpredictable octets (seeded generator of the core; deterministic in simulation).
     void (*random)(void *arg, void *out, size_t len);
     void *random_arg;
     uint8_t core; // goes into every connection ID we issue
-    const struct plx_cid_codec
-        *cid_codec; // makes our connection IDs (quic/path/cidcodec.h); NULL: plain, cid_len octets, epoch 0
+    // makes our connection IDs (quic/path/cidcodec.h); NULL: plain, cid_len octets, epoch 0
+    const struct plx_cid_codec *cid_codec;
     struct plx_conn_stats stats;
 };
 
@@ -160,8 +160,8 @@ struct plx_rx {
     struct plx_pkt *pkt;    // the datagram it came in, borrowed until deliver returns
     uint8_t *p;             // first octet of this QUIC packet within it
     struct plx_pkt_hdr hdr; // parsed from p (wire/packet.h); hdr.pkt_len octets at p belong to it
-    uint16_t
-        dgram_len; // UDP payload octets of the datagram, counted once: 0 for its second and later QUIC packets
+    // UDP payload octets of the datagram, counted once: 0 for its second and later QUIC packets
+    uint16_t dgram_len;
     // filled by begin and number
     uint64_t pn;
     uint8_t level; // enum plx_level

@@ -27,20 +27,20 @@
 #include "quic/wire/tparam.h"
 
 enum {
-    CONN_STASH_MAX =
-        8, // early packets kept per connection: a flight of a server with a long certificate chain
+    // early packets kept per connection: a flight of a server with a long certificate chain
+    CONN_STASH_MAX = 8,
     CONN_TOKEN_MAX = 1024, // of a token that we keep to send it back; a longer one is not used
-    CONN_SEAL_RESERVE =
-        1024, // packets before the confidentiality limit where we close: more than one breath can send
+    // packets before the confidentiality limit where we close: more than one breath can send
+    CONN_SEAL_RESERVE = 1024,
     CONN_ALPN_MAX = 32,        // the name as it is kept for plx_conn_info; ours are a few octets
     CONN_UPDATE_WAIT_PTOS = 3, // RFC 9001 section 6.5: between a confirmed key update and our next one
-    CONN_OLD_KEYS_PTOS =
-        2, // the same section: at most 3; less, so that a peer with another idea of the PTO finds the next keys
-    CONN_SKIP_MIN =
-        64, // a packet number is skipped every CONN_SKIP_MIN .. + CONN_SKIP_SPAN - 1 packets (section 21.4)
+    // the same section: at most 3; less, so that a peer with another idea of the PTO finds the next keys
+    CONN_OLD_KEYS_PTOS = 2,
+    // a packet number is skipped every CONN_SKIP_MIN .. + CONN_SKIP_SPAN - 1 packets (section 21.4)
+    CONN_SKIP_MIN = 64,
     CONN_SKIP_SPAN = 1024,
-    CONN_PAD_MAX =
-        48, // a datagram of a train that is short by at most this much is filled up, so that all have one length
+    // a datagram of a train that is short by at most this much is filled up, so that all have one length
+    CONN_PAD_MAX = 48,
     CONN_ACK_DELAY_EXPONENT = 3, // the default of section 18.2, which we do not change
     CONN_BLACK_HOLE_PTOS = 3,    // probe timeouts in a row after which large datagrams are suspected
 };
@@ -108,8 +108,8 @@ struct conn_hs {
     struct plx_cstream_tx ctx[PLX_SPACE_COUNT];
     struct plx_cstream_rx crx[PLX_SPACE_COUNT];
     struct plx_tls *tls;
-    struct plx_cid
-        first_dcid; // where this connection's Initials go first; after a Retry the ID that it named
+    // where this connection's Initials go first; after a Retry the ID that it named
+    struct plx_cid first_dcid;
     struct plx_cid original_dcid; // the client's very first choice: original_destination_connection_id
     struct plx_cid retry_scid;    // retry_source_connection_id, valid with was_retried
     uint8_t *token;               // for our Initials (client), a slab block of CONN_TOKEN_MAX; NULL: none
@@ -127,8 +127,8 @@ struct conn_hs {
     struct conn_stashed *stash[CONN_STASH_MAX];
     plx_time deadline;     // the handshake has to be confirmed by then
     plx_time ticket_until; // client: waiting for a ticket so long; NEVER
-    uint8_t
-        *remembered;  // client: transport parameters in their remembered form, a slab block; for the session
+    // client: transport parameters in their remembered form, a slab block; for the session
+    uint8_t *remembered;
     uint8_t *session; // client: what TLS says and nobody has been told; a slab block of session_len octets
     uint32_t session_len;
     uint16_t remembered_len;
@@ -144,8 +144,8 @@ struct plx_conn {
     struct conn_keys *keys;
     struct conn_hs *hs;
     uint64_t rx_phase_first; // lowest number received in the present key phase
-    plx_time
-        old_keys_until; // previous receiving keys are kept until then; NEVER: the other slot holds the next ones
+    // previous receiving keys are kept until then; NEVER: the other slot holds the next ones
+    plx_time old_keys_until;
     plx_time heard_at; // the last packet that was processed
     plx_time now;      // the latest moment that anybody told us
     uint8_t state;     // enum plx_conn_state

@@ -19,8 +19,8 @@
 struct plx_slab;
 
 enum {
-    PLX_CSTREAM_HELD_MAX =
-        32 * 1024, // section 7.5; enough for any certificate chain that comes behind one lost packet
+    // section 7.5; enough for any certificate chain that comes behind one lost packet
+    PLX_CSTREAM_HELD_MAX = 32 * 1024,
     PLX_CSTREAM_SENT_MAX = 256 * 1024, // what our own TLS may write at one level: a long chain is 20 KB
 };
 

@@ -52,8 +52,8 @@ struct plx_paths {
     uint8_t candidate; // index or PLX_PATH_NONE
     uint8_t previous;  // index or PLX_PATH_NONE
     bool is_server;
-    bool
-        is_fixed; // no migration: datagrams from elsewhere are dropped (before confirmation, or disable_active_migration)
+    // no migration: datagrams from elsewhere are dropped (before confirmation, or disable_active_migration)
+    bool is_fixed;
     bool is_moving;      // the candidate becomes active when it is validated: we began it
     uint64_t migrations; // ever
 };

@@ -47,10 +47,10 @@ struct plx_recovery { // embedded in the connection
     struct plx_ecn_path ecn;
     uint64_t bytes_in_flight; // of all spaces
     plx_time congestion_at; // when the last congestion event was: packets sent before it cannot cause another
-    plx_time
-        full_at; // when the window or the pacer last held something back: what left before counts for growth
-    plx_time
-        last_at; // last packet sent, acknowledgement or timeout: the anti-deadlock timer counts from here
+    // when the window or the pacer last held something back: what left before counts for growth
+    plx_time full_at;
+    // last packet sent, acknowledgement or timeout: the anti-deadlock timer counts from here
+    plx_time last_at;
     plx_dur peer_max_ack_delay; // 25 ms until set
     uint8_t peer_ack_delay_exponent;
     uint8_t pto_count; // doublings of the probe timeout since the last acknowledgement

@@ -39,8 +39,8 @@ struct plx_streams_cfg {
     uint64_t conn_window, conn_window_max, stream_window,
         stream_window_max;              // ours; stream_window <= PLX_RECVBUF_WINDOW_MAX
     uint32_t streams_bidi, streams_uni; // ours: concurrent, peer-initiated; <= PLX_WINDOW_OLD_MAX
-    uint64_t
-        refuse_code; // application error code for a stream that finds the pool empty (HTTP/3: H3_REQUEST_REJECTED)
+    // application error code for a stream that finds the pool empty (HTTP/3: H3_REQUEST_REJECTED)
+    uint64_t refuse_code;
 };
 
 // The peer's transport parameters (also remembered ones for 0-RTT): its limits on us.

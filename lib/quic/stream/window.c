@@ -105,8 +105,8 @@ static void skip_closed(struct plx_window *w)
 // Moves the beginning of the ring up to `to`; what is not closed before it becomes a straggler.
 static bool ring_slide(struct plx_window *w, struct plx_slab *slab, uint64_t to)
 {
-    uint64_t in_ring =
-        to < w->next ? to : w->next; // numbers from next on were never opened, yet count as open from now on
+    // numbers from next on were never opened, yet count as open from now on
+    uint64_t in_ring = to < w->next ? to : w->next;
     uint32_t extra = 0;
     for (uint64_t n = w->base; n < in_ring; n++)
         extra += *slot_of(w, n) != PLX_SLOT_CLOSED;

@@ -32,10 +32,10 @@ enum plx_pkt_type {
 struct plx_pkt_hdr {
     uint8_t type;  // enum plx_pkt_type
     uint8_t first; // first octet as received (low bits still masked)
-    uint16_t
-        pn_offset; // where the (masked) packet number begins; RETRY: offset of the token; VNEG: of the version list
-    uint16_t
-        pkt_len; // octets of the datagram that belong to this packet (long header: Length; else all that is left)
+    // where the (masked) packet number begins; RETRY: offset of the token; VNEG: of the version list
+    uint16_t pn_offset;
+    // octets of the datagram that belong to this packet (long header: Length; else all that is left)
+    uint16_t pkt_len;
     uint16_t token_offset, token_len; // INITIAL; RETRY: token without the integrity tag
     uint32_t version;                 // 0 for SHORT and VNEG
     struct plx_cid dcid, scid;

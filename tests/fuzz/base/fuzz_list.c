@@ -30,8 +30,7 @@ static void compare(const struct plx_list *head, const struct plx_list *nodes, c
     plx_check(plx_list_is_empty(head) == (m->count == 0));
     plx_check(plx_list_first(head) == (m->count > 0 ? &nodes[m->node[0]] : NULL));
     plx_check(plx_list_last(head) == (m->count > 0 ? &nodes[m->node[m->count - 1]] : NULL));
-    plx_list_foreach(link, head)
-    {
+    plx_list_foreach(link, head) {
         plx_check(i < m->count);
         plx_check(link == &nodes[m->node[i++]]);
         plx_check(plx_list_is_linked(link));

@@ -17,7 +17,8 @@ static const char *names(const struct plx_list *head, char buf[16])
 {
     size_t len = 0;
 
-    plx_list_foreach(link, head) buf[len++] = PLX_CONTAINER(link, struct fish, link)->name;
+    plx_list_foreach(link, head)
+        buf[len++] = PLX_CONTAINER(link, struct fish, link)->name;
     buf[len] = '\0';
     plx_list_verify(head);
     return buf;
@@ -70,8 +71,7 @@ static void test_loop_may_remove_the_current_one(void **state)
         plx_list_init(&f[i].link);
         plx_list_add_tail(&head, &f[i].link);
     }
-    plx_list_foreach(link, &head)
-    {
+    plx_list_foreach(link, &head) {
         if (PLX_CONTAINER(link, struct fish, link)->weight % 2 == 0)
             plx_list_remove(link);
     }

@@ -106,8 +106,8 @@ static void test_datagrams_to_ourselves(void **state)
         port->ops->give(port, 0, rx, n);
     }
 
-    static struct plx_pkt
-        *all[20000]; // every buffer can be taken at once, and twice: none was lost on the way
+    // every buffer can be taken at once, and twice: none was lost on the way
+    static struct plx_pkt *all[20000];
     unsigned most[2];
     for (unsigned pass = 0; pass < 2; pass++) {
         most[pass] = port->ops->take(port, 0, all, 20000);

@@ -18,8 +18,8 @@ static struct plx_addr ip(uint8_t n)
 
 struct net {
     struct plx_sim_world *w;
-    struct plx_port
-        *port[3]; // two clients (10.0.0.1, .2) that share link 0, and a server (.9) that sends into link 1
+    // two clients (10.0.0.1, .2) that share link 0, and a server (.9) that sends into link 1
+    struct plx_port *port[3];
 };
 
 static struct net net_open(uint64_t seed, const struct plx_sim_link_cfg *up,
