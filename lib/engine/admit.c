@@ -2,7 +2,7 @@
 //
 //   Initial, known version   a new connection; or a Retry when we are busy (or always, by configuration); or a refusal
 //   unknown version          Version Negotiation, RFC 9000 section 6
-//   short header             a stateless reset, RFC 9000 section 10.3, at a limited rate
+//   short header             perhaps a stateless reset for us; else one from us, RFC 9000 section 10.3, at a limited rate
 //   anything else            dropped: its connection is gone, or never was
 //
 // Nothing is remembered here of those that are turned away, so a flood of them costs time but no memory.
@@ -229,6 +229,18 @@ static struct plx_conn *admit_initial(struct plx_core *k, struct plx_slot *s)
         return NULL;
     }
     return accept_initial(k, s, was_retried ? &token.odcid : &hdr->dcid, was_retried, is_validated);
+}
+
+// The peer of a connection of ours has forgotten it.
+bool plx_admit_reset(struct plx_core *k, const struct plx_slot *s)
+{
+    const struct plx_pkt *pkt = s->rx.pkt;
+    struct plx_conn *c = s->work.is_first ? plx_demux_find_reset(k, pkt->data, pkt->len) : NULL;
+
+    if (c == NULL || plx_econn_of(k, c)->is_dead || !plx_conn_rx_reset(c, pkt->data, pkt->len, k->now))
+        return false;
+    plx_core_wake(k, c);
+    return true;
 }
 
 struct plx_conn *plx_admit(struct plx_core *k, struct plx_slot *s)

@@ -73,6 +73,7 @@ static void core_bury(struct plx_core *k)
         plx_glue_dead(k, c);
         plx_conn_fini(c); // retires its connection IDs
         plx_demux_remove_odcid(k, e);
+        plx_demux_set_resets(k, c, NULL, 0);
         plx_core_conn_give(k, c);
         k->n.conns_open--;
     }
@@ -210,6 +211,7 @@ static enum plx_err pools_init(struct plx_core *k, char *err, size_t err_len)
         // every ID of every connection, and a margin
         plx_table_init(&k->cids, cfg->conns_max * 8, NULL) &&
         plx_table_init(&k->odcids, cfg->handshakes_max * 2, NULL) &&
+        plx_table_init(&k->resets, cfg->conns_max * 2, NULL) && // one each, and those that change their path
         plx_mailbox_init(&k->inbox, 4096, NULL) && plx_mailbox_init(&k->returns, PLX_RETURNS_MAX, NULL);
     if (ok)
         return PLX_OK;
@@ -313,6 +315,7 @@ void plx_core_fini(struct plx_core *k)
     plx_slab_fini(&k->slab);
     plx_table_fini(&k->cids);
     plx_table_fini(&k->odcids);
+    plx_table_fini(&k->resets);
     plx_mailbox_fini(&k->inbox);
     plx_mailbox_fini(&k->returns);
 }

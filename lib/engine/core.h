@@ -30,6 +30,7 @@
 #include "engine/random.h"
 #include "h3/conn.h"
 #include "quic/conn/conn.h"
+#include "quic/limits.h"
 #include "quic/wire/token.h"
 
 enum {
@@ -68,8 +69,10 @@ struct plx_econn {
     const struct plx_conn_handler *raw; // NULL with h3, and before the handshake is complete
     struct plx_cid first_cid;           // server: the ID that the client chose for its first packets
     uint64_t odcid_key;                 // its key in core->odcids
-    plx_time heard_at;                  // while stopping: when its last packet came
-    struct plx_addr source;             // a source port of its own, af NONE: none
+    uint64_t reset_key[PLX_PATHS_MAX];  // its keys in core->resets
+    uint8_t reset_count;
+    plx_time heard_at;      // while stopping: when its last packet came
+    struct plx_addr source; // a source port of its own, af NONE: none
     bool has_odcid;
     bool is_dead;
     bool was_opened; // on_open was called: on_close is owed
@@ -126,6 +129,7 @@ struct plx_core {
     struct plx_slab slab;
     struct plx_table cids;   // connection IDs that we issued (8 octets as a number) -> index in conns
     struct plx_table odcids; // hash of clients' first Destination Connection IDs -> index in conns
+    struct plx_table resets; // hash of peers' stateless reset tokens in use -> index in conns
     struct plx_wheel wheel;
     struct plx_list ready, all, dead;
     struct plx_random random;
@@ -212,10 +216,17 @@ bool plx_demux_add_cid(struct plx_core *k, const struct plx_conn *c, const struc
 void plx_demux_remove_cid(struct plx_core *k, const struct plx_cid *cid);
 bool plx_demux_add_odcid(struct plx_core *k, struct plx_conn *c, const struct plx_cid *cid);
 void plx_demux_remove_odcid(struct plx_core *k, struct plx_econn *e);
+struct plx_conn *plx_demux_find_reset(struct plx_core *k, const uint8_t *dgram,
+                                      size_t len); // by the token at its end; NULL
+void plx_demux_set_resets(struct plx_core *k, struct plx_conn *c, const uint8_t (*tokens)[16],
+                          unsigned count);
 
 // admit.c: a packet that no connection claims. Returns a new connection for it, or NULL when it was answered or dropped (and counted).
 struct plx_conn *plx_admit(struct plx_core *k, struct plx_slot *s);
 void plx_admit_vneg(struct plx_core *k, const struct plx_slot *s);
+bool plx_admit_reset(
+    struct plx_core *k,
+    const struct plx_slot *s); // true: it was a stateless reset for a connection of ours, which now knows
 
 // tx.c
 bool plx_core_tx(struct plx_core *k); // true when some connection has more to say now

@@ -3,10 +3,14 @@
 // IDs that we issued are eight octets, unpredictable but for the core in the first, and looked up as a number. A client's
 // first Destination Connection ID is its own invention, of any length from 8 to 20 (RFC 9000 section 7.2): those go by a keyed
 // hash into a table of their own, only while the handshake lasts, so that nobody can aim at a bucket.
+//
+// A stateless reset names no connection at all: its last sixteen octets are a token that the peer once gave us. Those in use stand in a
+// third table, and are asked for only when a packet's ID is unknown (RFC 9000 section 10.3.1).
 
 #include <string.h>
 
 #include "engine/core.h"
+#include "quic/wire/reset.h"
 
 static uint64_t cid_key(const struct plx_cid *cid)
 {
@@ -57,4 +61,30 @@ void plx_demux_remove_odcid(struct plx_core *k, struct plx_econn *e)
         return;
     plx_table_remove(&k->odcids, e->odcid_key);
     e->has_odcid = false;
+}
+
+static uint64_t token_key(const struct plx_core *k, const uint8_t token[PLX_RESET_TOKEN_LEN])
+{
+    return plx_table_key(&k->resets, token, PLX_RESET_TOKEN_LEN);
+}
+
+struct plx_conn *plx_demux_find_reset(struct plx_core *k, const uint8_t *dgram, size_t len)
+{
+    if (len < PLX_RESET_LEN_MIN || plx_table_count(&k->resets) == 0)
+        return NULL;
+    return conn_at(k, plx_table_find(&k->resets, token_key(k, dgram + len - PLX_RESET_TOKEN_LEN)));
+}
+
+void plx_demux_set_resets(struct plx_core *k, struct plx_conn *c, const uint8_t (*tokens)[16], unsigned count)
+{
+    struct plx_econn *e = plx_econn_of(k, c);
+
+    while (e->reset_count > 0)
+        plx_table_remove(&k->resets, e->reset_key[--e->reset_count]);
+    // Two peers that gave one token: the first has it. No harm but to the second, whose resets go unheard.
+    for (unsigned i = 0; i < count && i < PLX_PATHS_MAX; i++) {
+        uint64_t key = token_key(k, tokens[i]);
+        if (plx_table_add(&k->resets, key, plx_pool_idx(&k->conns, c)))
+            e->reset_key[e->reset_count++] = key;
+    }
 }

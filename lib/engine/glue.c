@@ -181,6 +181,11 @@ static void on_cid_retired(void *arg, struct plx_conn *c, const struct plx_cid *
         plx_demux_remove_cid(k, cid);
 }
 
+static void on_reset_tokens(void *arg, struct plx_conn *c, const uint8_t (*tokens)[16], unsigned count)
+{
+    plx_demux_set_resets(arg, c, tokens, count);
+}
+
 static void on_wake(void *arg, struct plx_conn *c)
 {
     plx_core_wake(arg, c);
@@ -200,6 +205,7 @@ const struct plx_conn_events plx_glue_events = {
     .on_dead = on_dead,
     .on_cid_issued = on_cid_issued,
     .on_cid_retired = on_cid_retired,
+    .on_reset_tokens = on_reset_tokens,
     .on_wake = on_wake,
 };
 

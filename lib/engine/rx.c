@@ -71,7 +71,9 @@ static void parse_failed(struct plx_core *k, struct plx_slot *s, enum plx_pkt_pa
         plx_core_drop(k, PLX_DROP_cid_len);
         break;
     default:
-        plx_core_drop(k, PLX_DROP_too_short);
+        // Too short for a packet, but perhaps not for a reset: one octet less than what it answers is enough.
+        if (s->rx.hdr.type != PLX_PKT_SHORT || !plx_admit_reset(k, s))
+            plx_core_drop(k, PLX_DROP_too_short);
     }
 }
 
@@ -118,6 +120,9 @@ static void slot_find(struct plx_core *k, struct plx_slot *s)
             slot_drop(k, s, PLX_DROP_wrong_state);
         return;
     }
+    // Before the hand-over: a reset comes to the core that sent what it answers, and its connection ID is noise.
+    if (s->rx.hdr.type == PLX_PKT_SHORT && plx_admit_reset(k, s))
+        return;
     if (s->work.is_first && plx_handoff_wanted(k, &s->rx.hdr, &core)) {
         if (!plx_handoff_send(k, s->rx.pkt, core)) {
             plx_core_drop(k, PLX_DROP_handoff_full);

@@ -31,8 +31,12 @@ void plx_h3_shutdown_step(struct plx_h3_conn *c)
 {
     if (c->shutdown == SHUTDOWN_ASKED) {
         // A client takes no pushes, so the first ID that it refuses is 0.
-        if (goaway_send(c, c->is_server ? warning_id : 0))
+        if (goaway_send(c, c->is_server ? warning_id : 0)) {
             c->shutdown = c->is_server ? SHUTDOWN_WARNED : SHUTDOWN_FINAL;
+            // Its acknowledgment is an event even when nothing else happens on the connection.
+            if (c->is_server)
+                c->io->notify(c->io_arg, c->control.ts, 1);
+        }
     }
     if (c->shutdown == SHUTDOWN_WARNED &&
         (plx_list_is_empty(&c->requests) || c->io->unsent(c->io_arg, c->control.ts) == 0)) {

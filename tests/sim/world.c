@@ -277,7 +277,7 @@ bool world_run(struct world *w, plx_time until, bool (*done)(struct world *w))
         if (done != NULL && done(w))
             return true;
         if (next.ns > until.ns) {
-            w->now = until;
+            w->now = plx_time_lt(w->now, until) ? until : w->now; // the nanosecond below may have passed it
             return done == NULL;
         }
         w->now = plx_time_lt(w->now, next) ? next : plx_time_after(w->now, PLX_NS(1));

@@ -78,8 +78,20 @@ void conn_enter(struct plx_conn *c, plx_time now)
         c->now = now;
 }
 
+static void tell_reset_tokens(struct plx_conn *c)
+{
+    uint8_t tokens[PLX_PATHS_MAX][PLX_RESET_TOKEN_LEN];
+    unsigned count = plx_cids_peer_tokens(&c->peer_cids, tokens);
+
+    c->tokens_told = c->peer_cids.tokens_changed;
+    if (c->env->events->on_reset_tokens != NULL)
+        c->env->events->on_reset_tokens(c->env->events_arg, c, (const uint8_t (*)[PLX_RESET_TOKEN_LEN])tokens, count);
+}
+
 void conn_leave(struct plx_conn *c)
 {
+    if (c->tokens_told != c->peer_cids.tokens_changed && !conn_is_winding_down(c))
+        tell_reset_tokens(c);
     if (conn_is_winding_down(c))
         conn_wind_down(c);
     c->is_inside = false;

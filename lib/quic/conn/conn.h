@@ -115,6 +115,9 @@ struct plx_conn_events {
     void (*on_cid_retired)(void *arg, struct plx_conn *c, const struct plx_cid *cid);
     // The connection has something to send, or its deadline may have come earlier: the engine puts it on its list. Cheap, idempotent.
     void (*on_wake)(void *arg, struct plx_conn *c);
+    // The stateless reset tokens of the peer that concern c now (RFC 9000 section 10.3.1): these and no others, at most PLX_PATHS_MAX.
+    // A reset carries no connection ID that means anything, so the engine finds the connection by the token. May be NULL.
+    void (*on_reset_tokens)(void *arg, struct plx_conn *c, const uint8_t (*tokens)[16], unsigned count);
 };
 
 size_t plx_conn_size(void); // octets of struct plx_conn; the engine's own object begins with one. 64-aligned
@@ -189,6 +192,8 @@ enum plx_rx_step plx_conn_rx_number(struct plx_conn *c, struct plx_rx *rx, const
 // job.is_ok decides. A stateless reset is recognised here too (RFC 9000 section 10.3.1: packets that cannot be opened).
 enum plx_rx_step plx_conn_rx_deliver(struct plx_conn *c, struct plx_rx *rx, const struct plx_aead_job *job,
                                      plx_time now);
+// A datagram that no connection ID leads to c, though its end may be a token that on_reset_tokens told of. True: it was a stateless reset.
+bool plx_conn_rx_reset(struct plx_conn *c, const uint8_t *dgram, size_t len, plx_time now);
 // A packet that stayed LATER to the end of the burst: kept (copied into a slab block, a few per connection) and replayed when its keys come:
 // the engine asks after each burst of a connection in handshake. Returns false when it was not kept (count it as DROP_KEYS).
 bool plx_conn_rx_stash(struct plx_conn *c, const struct plx_rx *rx, plx_time now);

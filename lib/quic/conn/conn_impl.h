@@ -168,6 +168,7 @@ struct plx_conn {
     uint8_t rx_path;         // index of the path of the packet that is delivered
     uint8_t ptos;            // probe timeouts since something was acknowledged
     bool is_dead_told;       // on_dead was called
+    uint8_t tokens_told;     // peer_cids.tokens_changed when on_reset_tokens was called last
     uint16_t payload_max;    // of a validated path: ours and the peer's limits
     uint32_t closing_rx;     // packets that came while closing
     // --- packets, paths, streams ---

@@ -207,6 +207,16 @@ static enum plx_rx_step admit(struct plx_conn *c, struct plx_rx *rx, const struc
     return PLX_RX_GO;
 }
 
+bool plx_conn_rx_reset(struct plx_conn *c, const uint8_t *dgram, size_t len, plx_time now)
+{
+    if (conn_is_winding_down(c) || !plx_cids_peer_is_reset(&c->peer_cids, dgram, len))
+        return false;
+    conn_enter(c, now);
+    conn_on_stateless_reset(c);
+    conn_leave(c);
+    return true;
+}
+
 static void on_delivered(struct plx_conn *c, const struct conn_delivery *d, bool is_newest, plx_time now)
 {
     const struct plx_rx *rx = d->rx;

@@ -97,6 +97,7 @@ struct plx_cids_peer {
     uint8_t in_use; // by paths
     uint8_t limit;  // our active_connection_id_limit
     bool is_empty;  // the peer's ID is the empty one: there is only that, for every path
+    uint8_t tokens_changed; // counts up whenever the set of reset tokens in use may have changed
 };
 
 // first: where the first packets go, sequence number 0, in use. limit: our active_connection_id_limit, 2..PLX_CIDS_PEER_MAX.
@@ -133,6 +134,8 @@ void plx_cids_peer_on_lost(struct plx_cids_peer *p, uint64_t seq);
 
 // Whether a datagram that could not be opened is a stateless reset: it ends with the token of an ID that we use. Constant time.
 bool plx_cids_peer_is_reset(const struct plx_cids_peer *p, const uint8_t *dgram, size_t len);
+// The tokens that the above compares with, at most PLX_PATHS_MAX. Returns how many.
+unsigned plx_cids_peer_tokens(const struct plx_cids_peer *p, uint8_t out[PLX_PATHS_MAX][PLX_RESET_TOKEN_LEN]);
 void plx_cids_peer_verify(const struct plx_cids_peer *p);
 
 #endif

@@ -79,6 +79,7 @@ void plx_cids_peer_set_first_token(struct plx_cids_peer *p, const uint8_t token[
         return;
     memcpy(first->token, token, PLX_RESET_TOKEN_LEN);
     first->has_token = true;
+    p->tokens_changed++;
 }
 
 uint64_t plx_cids_peer_add_preferred(struct plx_cids_peer *p, const struct plx_cid *cid,
@@ -105,8 +106,10 @@ static void retire_seq(struct plx_cids_peer *p, uint64_t seq)
 
 static void retire(struct plx_cids_peer *p, struct plx_cid_peer *c)
 {
-    if (c->is_in_use)
+    if (c->is_in_use) {
         p->in_use--;
+        p->tokens_changed++;
+    }
     retire_seq(p, c->seq);
     *c = (struct plx_cid_peer){0};
 }
@@ -217,6 +220,7 @@ const struct plx_cid_peer *plx_cids_peer_take(struct plx_cids_peer *p)
         return NULL;
     c->is_in_use = true;
     p->in_use++;
+    p->tokens_changed++;
     return c;
 }
 
@@ -254,6 +258,7 @@ const struct plx_cid_peer *plx_cids_peer_replace(struct plx_cids_peer *p, uint64
         retire(p, old);
     next->is_in_use = true;
     p->in_use++;
+    p->tokens_changed++;
     return next;
 }
 
@@ -313,6 +318,16 @@ bool plx_cids_peer_is_reset(const struct plx_cids_peer *p, const uint8_t *dgram,
         if (p->v[i].is_taken && p->v[i].is_in_use && p->v[i].has_token)
             is_match |= plx_reset_is_match(dgram, len, p->v[i].token);
     return is_match;
+}
+
+unsigned plx_cids_peer_tokens(const struct plx_cids_peer *p, uint8_t out[PLX_PATHS_MAX][PLX_RESET_TOKEN_LEN])
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < PLX_CIDS_PEER_SLOTS && count < PLX_PATHS_MAX; i++)
+        if (p->v[i].is_taken && p->v[i].is_in_use && p->v[i].has_token)
+            memcpy(out[count++], p->v[i].token, PLX_RESET_TOKEN_LEN);
+    return count;
 }
 
 void plx_cids_peer_verify(const struct plx_cids_peer *p)

@@ -63,6 +63,8 @@ struct pair_end {
     uint64_t dgrams_tx, dgrams_rx, bytes_tx, bytes_rx;
     size_t take_max; // on_data takes at most this much at once; 0: all
     struct plx_stream *paused;
+    uint8_t reset_tokens[PLX_PATHS_MAX][PLX_RESET_TOKEN_LEN]; // in use, as the connection told last
+    unsigned reset_token_count;
 };
 
 struct pair {
@@ -232,10 +234,20 @@ static inline void app_on_wake(void *arg, struct plx_conn *c)
     ((struct pair_end *)arg)->wakes++;
 }
 
+static inline void app_on_reset_tokens(void *arg, struct plx_conn *c, const uint8_t (*tokens)[16],
+                                       unsigned count)
+{
+    struct pair_end *e = arg;
+    (void)c;
+    plx_check(count <= PLX_PATHS_MAX);
+    memcpy(e->reset_tokens, tokens, count * sizeof *tokens);
+    e->reset_token_count = count;
+}
+
 static const struct plx_conn_events app_events = {
     app_on_open,     app_on_stream,        app_on_data,        app_on_reset,   app_on_stop,
     app_on_writable, app_on_stream_closed, app_on_available,   app_on_session, app_on_token,
-    app_on_dead,     app_on_cid_issued,    app_on_cid_retired, app_on_wake,
+    app_on_dead,     app_on_cid_issued,    app_on_cid_retired, app_on_wake,    app_on_reset_tokens,
 };
 
 static inline void app_random(void *arg, void *out, size_t len)
