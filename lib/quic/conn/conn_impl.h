@@ -48,6 +48,7 @@ _Static_assert((int)CONN_OLD_KEYS_PTOS < (int)CONN_UPDATE_WAIT_PTOS,
                "an update must not meet keys that are still kept");
 #define CONN_MEANS_WAIT   PLX_MS(1)  // between two looks whether the slab has something again
 #define CONN_SHRINK_AFTER PLX_SEC(1) // longer than any pause between the requests of somebody who is busy
+#define CONN_REST_AFTER   PLX_SEC(5) // of silence; then expanded keys go back to their pool
 #define CONN_TICKET_WAIT  PLX_SEC(5) // a client keeps TLS for so long after the handshake while no ticket came
 _Static_assert(CONN_TOKEN_MAX < PLX_DGRAM_MIN - 100,
                "an Initial with the token must have room for CRYPTO octets");
@@ -193,7 +194,8 @@ struct plx_conn {
     bool is_black_hole;   // large datagrams seem to vanish on this path
     uint64_t rx_failed;   // packets that did not open, RFC 9001 section 6.6
     uint64_t closing_rx_bytes, closing_tx_bytes;
-    struct plx_secret rx_secret; // of the newest receiving key
+    struct plx_secret rx_now, rx_hp, tx_hp; // what the keys are expanded from again after a rest
+    struct plx_secret rx_secret;            // of the newest receiving key
     struct plx_secret tx_secret;
     const char *cipher, *group;
     char alpn[CONN_ALPN_MAX];
@@ -263,6 +265,10 @@ bool conn_keys_on_open_failed(struct plx_conn *c, enum plx_space_id space, uint8
                               plx_time now);
 void conn_keys_on_acked(struct plx_conn *c, plx_time now); // 1-RTT packets were acknowledged
 void conn_keys_tick(struct plx_conn *c, plx_time now);     // outside of the send phase only
+// Expanded keys are most of an idle connection: they go, and are made again from the secrets when something comes or leaves.
+bool conn_keys_can_rest(const struct plx_conn *c);
+void conn_keys_rest(struct plx_conn *c);
+bool conn_keys_awake(struct plx_conn *c); // false: the pool is empty, or there are no keys yet
 void conn_keys_release(struct plx_conn *c);
 
 // --- handshake.c, params.c, first.c, session.c --------------------------------------------------------------------------

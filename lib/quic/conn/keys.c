@@ -14,6 +14,9 @@
 // the swap happen at the next tick. (We wait for three PTOs before we start an update, and keep old keys for two, because the two ends do
 // not agree about how long a PTO is.) Expanding happens in the receive and timer phases only,
 // because seal jobs of the send phase point at the sending key until the engine has run them.
+//
+// After some seconds of silence the expanded keys are given back to their pool, and the secrets stay; the first packet in or out
+// makes them again, which costs about as much as a hundred packets' protection and saves most of an idle connection's memory.
 
 #include "quic/conn/conn_impl.h"
 
@@ -51,11 +54,12 @@ bool conn_keys_install(struct plx_conn *c, enum plx_level level, bool is_tx, con
     if (c->keys == NULL && (c->keys = plx_pool_take(c->env->keys)) == NULL)
         return false;
     if (is_tx) {
-        c->tx_secret = *s;
+        c->tx_secret = c->tx_hp = *s;
         plx_keys_aead(c->env->aead, PLX_QUIC_V1, s, &c->keys->tx);
         plx_keys_hp(c->env->aead, PLX_QUIC_V1, s, &c->keys->tx_hp);
         c->has_tx_keys = true;
     } else {
+        c->rx_now = c->rx_hp = *s;
         plx_keys_aead(c->env->aead, PLX_QUIC_V1, s, &c->keys->rx[0]);
         plx_keys_hp(c->env->aead, PLX_QUIC_V1, s, &c->keys->rx_hp);
         plx_secret_next(PLX_QUIC_V1, s, &c->rx_secret);
@@ -156,6 +160,7 @@ bool conn_keys_on_opened(struct plx_conn *c, uint8_t phase, uint64_t pn, plx_tim
     //= rfc9001 6.2 "MUST update its send keys to the corresponding key phase in response"
     c->rx_phase ^= 1;
     c->rx_phase_first = pn;
+    c->rx_now = c->rx_secret;
     c->old_keys_until =
         plx_time_after(now, plx_dur_mul(plx_recovery_pto(&c->recovery, PLX_SPACE_APP), CONN_OLD_KEYS_PTOS));
     if (c->tx_phase != c->rx_phase)
@@ -206,7 +211,8 @@ static uint64_t update_after(const struct plx_conn *c)
 
 void conn_keys_tick(struct plx_conn *c, plx_time now)
 {
-    if (c->keys == NULL || conn_is_winding_down(c))
+    if (conn_is_winding_down(c) ||
+        (c->keys == NULL && !((c->want & CONN_WANT_KEY_UPDATE) && conn_keys_awake(c))))
         return;
     if (plx_time_reached(c->old_keys_until, now) && !plx_time_is_never(c->old_keys_until))
         rx_swap(c);
@@ -230,14 +236,49 @@ enum plx_err plx_conn_update_keys(struct plx_conn *c)
     return PLX_OK;
 }
 
-void conn_keys_release(struct plx_conn *c)
+// --- rest --------------------------------------------------------------------------------------------------------------
+
+bool conn_keys_can_rest(const struct plx_conn *c)
 {
-    c->has_rx_keys = c->has_tx_keys = false;
-    plx_secret_wipe(&c->rx_secret);
-    plx_secret_wipe(&c->tx_secret);
-    if (c->keys == NULL)
-        return;
+    return c->keys != NULL && c->state == PLX_CONN_CONFIRMED && c->hs == NULL &&
+           c->recovery.bytes_in_flight == 0 && plx_time_is_never(c->old_keys_until) &&
+           !(c->want & CONN_WANT_KEY_UPDATE);
+}
+
+static void keys_give(struct plx_conn *c)
+{
     plx_bytes_wipe(c->keys, sizeof *c->keys);
     plx_pool_give(c->env->keys, c->keys);
     c->keys = NULL;
+}
+
+void conn_keys_rest(struct plx_conn *c)
+{
+    plx_check(conn_keys_can_rest(c));
+    keys_give(c);
+}
+
+bool conn_keys_awake(struct plx_conn *c)
+{
+    if (c->keys != NULL)
+        return true;
+    if (!c->has_rx_keys || !c->has_tx_keys || (c->keys = plx_pool_take(c->env->keys)) == NULL)
+        return false;
+    const struct plx_aead_backend *b = c->env->aead;
+    plx_keys_aead(b, PLX_QUIC_V1, &c->tx_secret, &c->keys->tx);
+    plx_keys_aead(b, PLX_QUIC_V1, &c->rx_now, &c->keys->rx[c->rx_phase]);
+    plx_keys_aead(b, PLX_QUIC_V1, &c->rx_secret, &c->keys->rx[c->rx_phase ^ 1]);
+    plx_keys_hp(b, PLX_QUIC_V1, &c->tx_hp, &c->keys->tx_hp);
+    plx_keys_hp(b, PLX_QUIC_V1, &c->rx_hp, &c->keys->rx_hp);
+    return true;
+}
+
+void conn_keys_release(struct plx_conn *c)
+{
+    c->has_rx_keys = c->has_tx_keys = false;
+    struct plx_secret *secrets[] = {&c->rx_secret, &c->tx_secret, &c->rx_now, &c->rx_hp, &c->tx_hp};
+    for (size_t i = 0; i < sizeof secrets / sizeof *secrets; i++)
+        plx_secret_wipe(secrets[i]);
+    if (c->keys != NULL)
+        keys_give(c);
 }

@@ -49,7 +49,7 @@ struct conn_build *conn_packet_begin(struct plx_conn *c, struct conn_dgram *dg, 
     struct plx_space *sp = conn_space(c, space);
     const struct plx_cid_peer *to = plx_cids_peer_get(&c->peer_cids, dg->path->dcid_seq);
     uint64_t pn = number_next(c, sp, space);
-    if (to == NULL || !plx_recovery_can_remember(sp))
+    if (to == NULL || (space == PLX_SPACE_APP && !conn_keys_awake(c)) || !plx_recovery_can_remember(sp))
         return lacks_means(c, dg);
     if (dg->len + PLX_AEAD_TAG_LEN >= dg->room)
         return NULL;

@@ -72,6 +72,8 @@ static enum plx_rx_step begin(struct plx_conn *c, struct plx_rx *rx, struct plx_
         return PLX_RX_DROP_INVALID;
     if (!conn_keys_can_open(c, space))
         return will_have_keys(c, space) ? PLX_RX_LATER : PLX_RX_DROP_KEYS;
+    if (space == PLX_SPACE_APP && !conn_keys_awake(c))
+        return PLX_RX_DROP_KEYS;
     job->key = conn_keys_rx_hp(c, space);
     job->sample = rx->p + rx->hdr.pn_offset + 4;
     return PLX_RX_GO;
@@ -94,7 +96,7 @@ enum plx_rx_step plx_conn_rx_number(struct plx_conn *c, struct plx_rx *rx, const
     enum plx_space_id space = space_of(rx);
     if (conn_is_winding_down(c))
         return PLX_RX_DONE;
-    if (!conn_keys_can_open(c, space))
+    if (!conn_keys_can_open(c, space) || (space == PLX_SPACE_APP && c->keys == NULL))
         return PLX_RX_DROP_KEYS;
     //= rfc9001 5.4 "The four least significant bits of the first byte are protected for packets with long headers"
     uint8_t *p = rx->p;
@@ -181,7 +183,7 @@ static enum plx_rx_step admit(struct plx_conn *c, struct plx_rx *rx, const struc
         conn_on_packet_while_closing(c, rx);
         return PLX_RX_DONE;
     }
-    if (sp == NULL || !conn_keys_can_open(c, space))
+    if (sp == NULL || !conn_keys_can_open(c, space) || (space == PLX_SPACE_APP && c->keys == NULL))
         return PLX_RX_DROP_KEYS;
     if (!job->is_ok)
         return on_unopened(c, rx, now);

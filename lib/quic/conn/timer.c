@@ -8,7 +8,7 @@
 //   pacing              when that is what held the last attempt to send; likewise a lack of memory
 //   keys                the previous receiving keys go, the next come
 //   paths               challenges to repeat, validations to give up
-//   idleness            rings go back to the slab a second after the last packet
+//   idleness            rings go back to the slab a second after the last packet, keys to their pool after five
 //   keep-alive          a PING when nothing was heard for so long
 //   question            a client that waits for an answer and hears nothing asks whether the path still works
 //
@@ -86,6 +86,12 @@ static plx_time shrink_at(const struct plx_conn *c)
     return plx_time_after(c->heard_at, CONN_SHRINK_AFTER);
 }
 
+// Nor expanded keys.
+static plx_time rest_at(const struct plx_conn *c)
+{
+    return conn_keys_can_rest(c) ? plx_time_after(c->heard_at, CONN_REST_AFTER) : PLX_NEVER;
+}
+
 static plx_time recovery_at(const struct plx_conn *c)
 {
     struct plx_space *sp[PLX_SPACE_COUNT];
@@ -116,7 +122,7 @@ plx_time plx_conn_deadline(const struct plx_conn *c)
     if (c->hold == CONN_HOLD_MEANS)
         return plx_time_min(t, c->pace_at); // so does whatever else waits
     t = plx_time_min(t, plx_paths_deadline(&c->paths));
-    t = plx_time_min(t, shrink_at(c));
+    t = plx_time_min(t, plx_time_min(shrink_at(c), rest_at(c)));
     t = plx_time_min(t, c->old_keys_until);
     if (c->want & CONN_WANT_KEY_UPDATE)
         t = plx_time_min(t, plx_time_max(c->update_from, c->now)); // at the next tick that may
@@ -189,6 +195,8 @@ static void tick(struct plx_conn *c, plx_time now)
     }
     if (plx_time_reached(shrink_at(c), now))
         plx_space_shrink(&c->space);
+    if (plx_time_reached(rest_at(c), now))
+        conn_keys_rest(c);
     conn_handshake_settle(c, now);
 }
 

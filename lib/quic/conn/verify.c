@@ -32,8 +32,10 @@ void plx_conn_verify(const struct plx_conn *c)
     }
     if (conn_is_handshaking(c))
         plx_check(c->hs != NULL);
-    if (c->keys == NULL)
-        plx_check(!c->has_rx_keys && !c->has_tx_keys);
+    if (c->keys == NULL && (c->has_rx_keys || c->has_tx_keys)) { // at rest
+        plx_check(c->hs == NULL);
+        plx_check(plx_time_is_never(c->old_keys_until));
+    }
     if (conn_is_complete(c))
         plx_check(c->has_rx_keys && c->has_tx_keys);
     if (c->hs != NULL)

@@ -128,6 +128,22 @@ static inline void app_on_stream(void *arg, struct plx_conn *c, struct plx_strea
 {
     (void)arg, (void)c, (void)s;
 }
+// A request may come in pieces: the stream's user pointer holds what is known of its number (7 octets) and how many octets came (1).
+static inline void app_on_request(struct pair_end *e, struct plx_stream *s, const uint8_t *data, size_t len)
+{
+    uint64_t known = (uint64_t)(uintptr_t)plx_stream_user(s);
+    for (size_t i = 0; i < len; i++) {
+        known = (known >> 8 << 8 | data[i]) << 8 | ((known & 0xff) + 1);
+        if ((known & 0xff) != 8)
+            continue;
+        uint64_t want = known >> 8;
+        struct plx_buf buf = {pair_pattern, want <= sizeof pair_pattern ? want : 0, NULL};
+        e->rx_requests++;
+        if (plx_stream_send(s, buf, true) != PLX_OK)
+            e->is_pattern_broken = true;
+    }
+    plx_stream_set_user(s, (void *)(uintptr_t)known);
+}
 static inline size_t app_on_data(void *arg, struct plx_conn *c, struct plx_stream *s, const uint8_t *data,
                                  size_t len, bool fin)
 {
@@ -138,15 +154,11 @@ static inline size_t app_on_data(void *arg, struct plx_conn *c, struct plx_strea
     if (e->side == CLIENT || plx_stream_is_uni(s)) {
         if (at + take > sizeof pair_pattern || (take != 0 && memcmp(data, pair_pattern + at, take) != 0))
             e->is_pattern_broken = true;
-    } else if (at == 0 && take == 8) {
-        uint64_t want = plx_load_be64(data);
-        struct plx_buf buf = {pair_pattern, want <= sizeof pair_pattern ? want : 0, NULL};
-        e->rx_requests++;
-        if (plx_stream_send(s, buf, true) != PLX_OK)
-            e->is_pattern_broken = true;
+        plx_stream_set_user(s, (void *)(uintptr_t)(at + take));
+    } else {
+        app_on_request(e, s, data, take);
     }
     e->rx_total += take;
-    plx_stream_set_user(s, (void *)(uintptr_t)(at + take));
     if (take < len)
         e->paused = s;
     else

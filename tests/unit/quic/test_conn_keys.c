@@ -120,6 +120,47 @@ static void test_reordering(void **state)
     }
 }
 
+// An idle connection keeps only secrets; a packet in either direction brings the keys back, in every phase.
+static void test_rest(void **state)
+{
+    (void)state;
+    pair_init(&p, 7);
+    pair_establish(&p);
+    for (unsigned i = 0; i < 6; i++) {
+        struct plx_conn *s = p.e[SERVER].conn;
+        pair_run(&p, PLX_SEC(12));
+        for (int side = 0; side < 2; side++) {
+            assert_int_equal(plx_pool_in_use(&p.e[side].keys), 0);
+            assert_int_equal(plx_conn_state(p.e[side].conn), PLX_CONN_CONFIRMED);
+        }
+        if (i % 3 == 1) { // the server is the first to speak
+            uint64_t rx = p.e[CLIENT].rx_total;
+            struct plx_stream *st;
+            assert_int_equal(plx_stream_open(s, true, &st), PLX_OK);
+            struct plx_buf buf = {pair_pattern, 4000, NULL};
+            assert_int_equal(plx_stream_send(st, buf, true), PLX_OK);
+            pair_run(&p, PLX_MS(300));
+            assert_int_equal(p.e[CLIENT].rx_total, rx + 4000);
+        } else if (i % 3 == 2) {
+            assert_int_equal(plx_conn_update_keys(s), PLX_OK);
+        }
+        request(3000);
+        assert_phase((i + 1) / 3 & 1);
+    }
+    // Without room in the pool nothing moves until there is some.
+    pair_run(&p, PLX_SEC(12));
+    void *a = plx_pool_take(&p.e[SERVER].keys), *b = plx_pool_take(&p.e[SERVER].keys);
+    uint64_t fins = p.e[CLIENT].fins;
+    assert_non_null(pair_request(&p, 10));
+    pair_run(&p, PLX_MS(500));
+    assert_int_equal(p.e[CLIENT].fins, fins);
+    plx_pool_give(&p.e[SERVER].keys, a);
+    plx_pool_give(&p.e[SERVER].keys, b);
+    pair_run(&p, PLX_SEC(3));
+    assert_int_equal(p.e[CLIENT].fins, fins + 1);
+    pair_fini(&p);
+}
+
 // --- limits ----------------------------------------------------------------------------------------------------------------------
 
 static void test_integrity_limit(void **state)
@@ -176,13 +217,10 @@ static void test_confidentiality_limit(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_both_initiate),
-        cmocka_unit_test(test_both_at_once),
-        cmocka_unit_test(test_not_before_confirmed),
-        cmocka_unit_test(test_by_count),
-        cmocka_unit_test(test_reordering),
-        cmocka_unit_test(test_integrity_limit),
-        cmocka_unit_test(test_confidentiality_limit),
+        cmocka_unit_test(test_both_initiate),        cmocka_unit_test(test_both_at_once),
+        cmocka_unit_test(test_not_before_confirmed), cmocka_unit_test(test_by_count),
+        cmocka_unit_test(test_reordering),           cmocka_unit_test(test_rest),
+        cmocka_unit_test(test_integrity_limit),      cmocka_unit_test(test_confidentiality_limit),
     };
     return cmocka_run_group_tests(tests, pair_group_setup, pair_group_teardown);
 }
