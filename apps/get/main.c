@@ -49,15 +49,18 @@ static bool make_engine(struct get *g)
 static void summary(struct get *g)
 {
     uint64_t received = 0;
+    uint32_t complete = 0;
     double seconds = (double)(g->ended.ns - g->started.ns) / 1e9;
 
     get_clear_line(g);
     if (g->opts.silent || (!g->is_tty && !g->opts.verbose) || g->ended.ns == 0)
         return;
-    for (uint32_t i = 0; i < g->opts.url_count; i++)
+    for (uint32_t i = 0; i < g->opts.url_count; i++) {
         received += g->transfers[i].received;
+        complete += g->transfers[i].is_complete;
+    }
     fprintf(stderr, "%s%u of %u fetched, %llu octets in %.3f s, %.1f Mbit/s\n", g->opts.verbose ? "* " : "",
-            g->done, g->opts.url_count, (unsigned long long)received, seconds,
+            complete, g->opts.url_count, (unsigned long long)received, seconds,
             seconds > 0 ? (double)received * 8 / seconds / 1e6 : 0);
 }
 

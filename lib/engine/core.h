@@ -75,6 +75,7 @@ struct plx_econn {
     struct plx_addr source; // a source port of its own, af NONE: none
     bool has_odcid;
     bool is_dead;
+    bool is_told;    // the program knows of its end
     bool was_opened; // on_open was called: on_close is owed
     bool wants_h3;   // client: which handler hears of a connection that never opened
     struct plx_close_info why;

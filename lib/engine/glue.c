@@ -107,9 +107,16 @@ static void on_writable(void *arg, struct plx_conn *c, struct plx_stream *s)
 
 static void on_stream_closed(void *arg, struct plx_conn *c, struct plx_stream *s)
 {
-    struct plx_econn *e = plx_econn_of(arg, c);
+    struct plx_core *k = arg;
+    struct plx_econn *e = plx_econn_of(k, c);
 
-    if (e->h3 != NULL)
+    // Streams that end because their connection does: HTTP/3 ends first, as a whole and with the reason, so that nobody takes a
+    // request that was cut off for one that is over, nor touches its stream any more.
+    if (e->h3 != NULL && plx_conn_state(c) >= PLX_CONN_CLOSING) {
+        e->why = *plx_conn_close_info(c);
+        e->is_told = true;
+        plx_glue_h3_dead(k, c);
+    } else if (e->h3 != NULL)
         plx_glue_h3_closed(c, e->h3, s);
     else if (e->raw != NULL && e->raw->on_stream_closed != NULL)
         e->raw->on_stream_closed(s);
@@ -213,6 +220,8 @@ void plx_glue_dead(struct plx_core *k, struct plx_conn *c)
 {
     struct plx_econn *e = plx_econn_of(k, c);
 
+    if (e->is_told)
+        return;
     // A server's connection that never opened concerns nobody; a client's is waited for.
     if (!e->was_opened && plx_conn_is_server(c))
         return;

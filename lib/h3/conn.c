@@ -178,7 +178,12 @@ void plx_h3_conn_start(struct plx_h3_conn *c)
                          "no decoder stream: the peer allows too few, or buffers are short");
         return;
     }
-    if (!c->env->cfg.no_grease)
+    if (c->env->cfg.no_grease)
+        return;
+    // Our encoder has nothing to say, but nginx (1.26) takes a stream of an unknown type for an error until it has seen both of
+    // QPACK's: a client opens them before it greases.
+    type = 0x02;
+    if (c->is_server || local_open(c, &c->encoder, STREAM_LOCAL_ENCODER, &w, &type, false))
         grease_open(c);
 }
 
@@ -235,6 +240,13 @@ static void settle(struct plx_h3_conn *c)
 static struct plx_h3_req *as_request(struct plx_h3_stream *hs)
 {
     return hs->kind == STREAM_REQUEST ? PLX_CONTAINER(hs, struct plx_h3_req, s) : NULL;
+}
+
+// One of ours that must live as long as the connection (RFC 9114 section 6.2.1, RFC 9204 section 4.2).
+static bool is_critical(const struct plx_h3_stream *hs)
+{
+    return hs->kind == STREAM_LOCAL_CONTROL || hs->kind == STREAM_LOCAL_DECODER ||
+           hs->kind == STREAM_LOCAL_ENCODER;
 }
 
 struct plx_h3_stream *plx_h3_on_open(struct plx_h3_conn *c, void *ts, uint64_t id, bool is_uni)
@@ -313,7 +325,7 @@ void plx_h3_on_stop_sending(struct plx_h3_conn *c, struct plx_h3_stream *hs, uin
 
     if (!plx_h3_conn_is_open(c))
         return;
-    if (hs->kind == STREAM_LOCAL_CONTROL || hs->kind == STREAM_LOCAL_DECODER) {
+    if (is_critical(hs)) {
         plx_h3_conn_fail(c, PLX_H3_CLOSED_CRITICAL_STREAM, "the peer refused a critical stream");
         return;
     }
@@ -349,7 +361,7 @@ void plx_h3_on_closed(struct plx_h3_conn *c, struct plx_h3_stream *hs)
         if (req->close_code == 0 && c->state == CONN_FAILED)
             req->close_code = c->fail_code; // it ends because the connection does
         plx_h3_req_free(req);
-    } else if (hs == &c->control || hs == &c->decoder)
+    } else if (is_critical(hs))
         plx_h3_conn_fail(c, PLX_H3_CLOSED_CRITICAL_STREAM, "a critical stream of ours is closed");
     else
         plx_h3_ustream_free(PLX_CONTAINER(hs, struct ustream, s));

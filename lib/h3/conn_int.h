@@ -37,6 +37,7 @@ enum {
 enum stream_kind {
     STREAM_LOCAL_CONTROL,
     STREAM_LOCAL_DECODER,
+    STREAM_LOCAL_ENCODER,
     STREAM_LOCAL_GREASE,
     STREAM_UNTYPED, // a unidirectional stream of the peer whose type is still coming
     STREAM_CONTROL,
@@ -149,7 +150,8 @@ struct plx_h3_conn {
 
     struct plx_settings peer;
     struct plx_qpack_table table;
-    struct plx_h3_stream control, decoder; // ours
+    struct plx_h3_stream control, decoder,
+        encoder; // ours; the encoder's only to be seen, see plx_h3_conn_start
     uint8_t decoder_out[PLX_H3_DECODER_OUT_MAX];
     uint8_t decoder_out_len;
 };

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "base/time.h"
 #include "tests/sim/world.h"
 
@@ -306,6 +307,30 @@ static bool resumption(uint64_t seed)
     return world_fini(&w) && ok;
 }
 
+// The server ends the connection in the middle: the request that is cut off says so, with the code and with who did it.
+static bool closed_midway(uint64_t seed)
+{
+    struct world_cfg cfg = {.seed = seed, .up = path(), .down = path()};
+    struct world w;
+
+    world_init(&w, &cfg);
+    world_fetch(&w, 0, ten_mib, 1, 0);
+    world_run(&w, in(&w, PLX_MS(400)), NULL);
+    struct plx_core *k = w.server->cores[0];
+    plx_check(!plx_list_is_empty(&k->all));
+    plx_conn_close(plx_econn_conn(PLX_CONTAINER(plx_list_first(&k->all), struct plx_econn, all)),
+                   PLX_H3_EXCESSIVE_LOAD, "enough");
+    world_run(&w, in(&w, PLX_SEC(1)), NULL);
+    const struct world_request *r = &w.client[0].request[0];
+    const struct plx_close_info *why = &w.client[0].why;
+    bool ok = r->got > 0 && r->is_closed && !r->is_complete && r->code == PLX_H3_EXCESSIVE_LOAD &&
+              r->is_peer && w.client[0].is_closed && why->how == PLX_CLOSE_APPLICATION &&
+              why->code == PLX_H3_EXCESSIVE_LOAD && why->is_peer;
+    if (!ok)
+        fail(&w, "not told who closed and why");
+    return world_fini(&w) && ok;
+}
+
 // CUBIC fills a clean path of 100 Mbit/s and 50 ms to 90 % and more (IP octets on the line), over the whole transfer, slow start included.
 static bool throughput(uint64_t seed)
 {
@@ -396,6 +421,7 @@ static const struct scenario {
     {"key_updates", key_updates, 1},
     {"newreno", newreno, 1},
     {"resumption", resumption, 1},
+    {"closed_midway", closed_midway, 10},
     {"throughput", throughput, 10},
     {"fairness", fairness, 40},
 };

@@ -151,7 +151,7 @@ static void on_closed(struct plx_h3_req *req, uint64_t code, bool is_peer)
 {
     struct world_request *r = plx_h3_req_user(req);
 
-    (void)is_peer;
+    r->is_peer = is_peer;
     r->is_closed = true;
     r->code = code;
     r->req = NULL;

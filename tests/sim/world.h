@@ -27,7 +27,7 @@ struct world_request {
     struct world *world;
     struct plx_h3_req *req;
     uint64_t want, got; // octets of the answer
-    bool has_bad_byte, is_complete, is_closed;
+    bool has_bad_byte, is_complete, is_closed, is_peer;
     uint64_t code;
     plx_time begun, ended;
 };

@@ -85,7 +85,8 @@ static void tell_reset_tokens(struct plx_conn *c)
 
     c->tokens_told = c->peer_cids.tokens_changed;
     if (c->env->events->on_reset_tokens != NULL)
-        c->env->events->on_reset_tokens(c->env->events_arg, c, (const uint8_t (*)[PLX_RESET_TOKEN_LEN])tokens, count);
+        c->env->events->on_reset_tokens(c->env->events_arg, c, (const uint8_t(*)[PLX_RESET_TOKEN_LEN])tokens,
+                                        count);
 }
 
 void conn_leave(struct plx_conn *c)
@@ -389,6 +390,11 @@ void plx_conn_fini(struct plx_conn *c)
 }
 
 // --- facts -----------------------------------------------------------------------------------------------------------
+
+const struct plx_close_info *plx_conn_close_info(const struct plx_conn *c)
+{
+    return &c->close;
+}
 
 void *plx_conn_user(const struct plx_conn *c)
 {

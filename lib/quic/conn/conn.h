@@ -235,6 +235,8 @@ plx_time plx_conn_deadline(const struct plx_conn *c);
 void plx_conn_on_timeout(struct plx_conn *c, plx_time now);
 
 enum plx_conn_state plx_conn_state(const struct plx_conn *c);
+// How it ends or ended; from PLX_CONN_CLOSING on.
+const struct plx_close_info *plx_conn_close_info(const struct plx_conn *c);
 bool plx_conn_wants_tx(const struct plx_conn *c); // something may be sent at once
 // Deep invariants; tests, simulation and fuzzers only.
 void plx_conn_verify(const struct plx_conn *c);
