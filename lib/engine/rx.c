@@ -230,8 +230,8 @@ static void rx_deliver(struct plx_core *k, struct plx_burst *b)
         plx_core_wake(k, s->conn);
         if (k->stop_stage != PLX_STOP_NO)
             e->heard_at = k->now;
-        // Packets that came before their keys: the keys may be here now.
-        if (!e->is_dead && plx_conn_state(s->conn) < PLX_CONN_CONFIRMED) {
+        // Packets that came before their keys: the keys may be here now. A server is confirmed by the very packet that they waited for.
+        if (!e->is_dead) {
             struct plx_pkt *pkt = plx_conn_rx_unstash(s->conn);
             if (pkt != NULL)
                 work_push(k, (struct plx_work){.pkt = pkt, .stash_of = s->conn});
