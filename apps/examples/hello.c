@@ -36,6 +36,7 @@ int main(int argc, char **argv)
         return 2;
     }
     struct plx_cert cert = {argv[1], argv[2]};
+    struct sigaction stop = {.sa_handler = on_signal};
     plx_engine_cfg_init(&cfg);
     cfg.port = plx_port_udp();
     cfg.listen = &listen, cfg.listen_count = 1;
@@ -46,8 +47,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "hello: %s\n", err);
         return 1;
     }
-    signal(SIGINT, on_signal);
-    signal(SIGTERM, on_signal);
+    sigaction(SIGINT, &stop, NULL);
+    sigaction(SIGTERM, &stop, NULL);
     enum plx_err result = plx_engine_run(engine);
     plx_engine_free(engine);
     return result == PLX_OK ? 0 : 1;

@@ -67,6 +67,7 @@ static void summary(struct get *g)
 int main(int argc, char **argv)
 {
     static struct get g;
+    struct sigaction stop = {.sa_handler = on_signal}, ignore = {.sa_handler = SIG_IGN};
     int code;
 
     if (!get_options(&g.opts, argc, argv, &code)) {
@@ -76,9 +77,9 @@ int main(int argc, char **argv)
     g.is_tty = isatty(STDERR_FILENO);
     if (get_prepare(&g) && make_engine(&g)) {
         engine = g.engine;
-        signal(SIGINT, on_signal);
-        signal(SIGTERM, on_signal);
-        signal(SIGPIPE, SIG_IGN);
+        sigaction(SIGINT, &stop, NULL);
+        sigaction(SIGTERM, &stop, NULL);
+        sigaction(SIGPIPE, &ignore, NULL);
         if (plx_engine_run(g.engine) != PLX_OK)
             get_fail(&g, GET_NO_CONNECTION, "the worker could not be started");
         if (g.done < g.opts.url_count && g.exit == GET_OK)

@@ -134,7 +134,7 @@ static void say_stats(void)
 int main(int argc, char **argv)
 {
     static struct serve v;
-    struct sigaction sa = {.sa_handler = on_signal};
+    struct sigaction sa = {.sa_handler = on_signal}, ignore = {.sa_handler = SIG_IGN};
     char err[512] = "";
     int code;
 
@@ -147,7 +147,7 @@ int main(int argc, char **argv)
         grace = PLX_MS(v.opts.grace_ms);
         sigaction(SIGTERM, &sa, NULL);
         sigaction(SIGINT, &sa, NULL);
-        signal(SIGPIPE, SIG_IGN);
+        sigaction(SIGPIPE, &ignore, NULL);
         if (!v.opts.quiet)
             say_start(&v.opts);
         code = plx_engine_run(engine) == PLX_OK ? 0 : 1;

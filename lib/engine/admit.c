@@ -30,7 +30,7 @@ void plx_admit_vneg(struct plx_core *k, const struct plx_slot *s)
     const struct plx_pkt_hdr *hdr = &s->rx.hdr;
     uint32_t random;
 
-    //= rfc9000 5.2.2 "packets in datagrams that are smaller than"
+    //= rfc9000 5.2.2 "Servers MUST drop smaller packets that specify unsupported versions"
     if (s->rx.pkt->len < INITIAL_DGRAM_MIN || !k->engine->is_server)
         return;
     struct plx_pkt *out = plx_tx_reply(k, s->rx.pkt);

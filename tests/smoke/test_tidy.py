@@ -35,6 +35,9 @@ ROWS = [
     ('citation_malformed', {'lib/base/one.h': '//= RFC 9000 says so\n'}, 'malformed citation'),
     ('citation_wrong_words', {'lib/base/one.h': '//= rfc9000 1 "words that are not"\n'}, 'these words are not in that section'),
     ('citation_wrong_section', {'lib/base/one.h': '//= rfc9000 12.3 "words that are here"\n'}, 'these words are not in that section'),
+    ('document_right', {'README.md': '<!-- lib/base/one.h -->\n```c\n#define ONE 1\n```\n'}, None),
+    ('document_stale', {'README.md': '<!-- lib/base/one.h -->\n```c\n#define ONE 2\n```\n'}, 'is not what stands here'),
+    ('document_of_nothing', {'README.md': '<!-- lib/base/gone.h -->\n```c\n#define ONE 1\n```\n'}, 'nowhere in the tree'),
     ('citation_no_section', {'lib/base/one.h': '//= rfc9000 99 "words"\n'}, 'there is no such section'),
 ]
 
