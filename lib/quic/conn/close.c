@@ -105,6 +105,7 @@ void conn_wind_down(struct plx_conn *c)
             c->env->stats.handshakes_failed++;
         plx_streams_fini(&c->streams);
         conn_stash_clear(c);
+        conn_tls_close(c); // by far the largest part of a handshake that failed
         plx_recovery_discard_space(&c->recovery, &c->space, PLX_SPACE_APP);
         plx_space_shrink(&c->space);
     }

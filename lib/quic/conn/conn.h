@@ -175,7 +175,7 @@ struct plx_rx {
 enum plx_rx_step {
     PLX_RX_GO,    // go on with the next step
     PLX_RX_LATER, // no keys for this level yet: offer it again after other packets of the burst were delivered
-    PLX_RX_DONE,  // consumed here (Retry, Version Negotiation, stateless reset, closing): no further step
+    PLX_RX_DONE,  // no further step: delivered, or consumed here (Retry, Version Negotiation, reset, closing)
     PLX_RX_DROP_KEYS, // dropped; the rest name the reason for the engine's counters
     PLX_RX_DROP_AUTH,
     PLX_RX_DROP_DUPLICATE,

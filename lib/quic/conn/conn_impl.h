@@ -274,6 +274,7 @@ void conn_keys_release(struct plx_conn *c);
 // --- handshake.c, params.c, first.c, session.c --------------------------------------------------------------------------
 
 bool conn_tls_open(struct plx_conn *c, struct plx_tls_ctx *ctx, const uint8_t *session, size_t session_len);
+void conn_tls_close(struct plx_conn *c);
 uint64_t conn_on_crypto(struct plx_conn *c, enum plx_level level, const struct plx_frame_crypto *f);
 void conn_handshake_advance(struct plx_conn *c, plx_time now); // acts upon what TLS has said
 void conn_handshake_confirm(struct plx_conn *c, plx_time now);

@@ -88,6 +88,14 @@ bool conn_tls_open(struct plx_conn *c, struct plx_tls_ctx *ctx, const uint8_t *s
     return plx_tls_start(c->hs->tls);
 }
 
+void conn_tls_close(struct plx_conn *c)
+{
+    if (c->hs == NULL || c->hs->tls == NULL)
+        return;
+    plx_tls_free(c->hs->tls);
+    c->hs->tls = NULL;
+}
+
 // --- CRYPTO octets in ------------------------------------------------------------------------------------------------------
 
 // TLS is gone: the handshake is long over.
@@ -223,8 +231,7 @@ void conn_handshake_settle(struct plx_conn *c, plx_time now)
     bool is_served = c->is_server ? hs->tls != NULL && plx_tls_is_done(hs->tls)
                                   : hs->has_session || plx_time_reached(hs->ticket_until, now);
     if (hs->tls != NULL && is_served) {
-        plx_tls_free(hs->tls);
-        hs->tls = NULL;
+        conn_tls_close(c);
         hs->ticket_until = PLX_NEVER;
     }
     if (c->state != PLX_CONN_CONFIRMED || hs->tls != NULL ||
@@ -247,8 +254,7 @@ void conn_handshake_release(struct plx_conn *c)
         plx_cstream_rx_fini(&hs->crx[i], c->env->slab);
     }
     conn_stash_clear(c);
-    if (hs->tls != NULL)
-        plx_tls_free(hs->tls);
+    conn_tls_close(c);
     if (hs->token != NULL)
         plx_slab_give(c->env->slab, hs->token, CONN_TOKEN_MAX);
     conn_session_forget(c);
