@@ -1,5 +1,6 @@
 // main.c -- plx-get: fetches URLs over HTTP/3, with curl's habits.
 
+#include <errno.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
@@ -20,6 +21,10 @@ static bool make_engine(struct get *g)
     struct plx_engine_cfg cfg;
     char err[512];
 
+    if (g->opts.cacert != NULL && access(g->opts.cacert, R_OK) != 0) {
+        get_fail(g, GET_READ_ERROR, "--cacert %s: %s", g->opts.cacert, strerror(errno));
+        return false;
+    }
     plx_engine_cfg_init(&cfg);
     handler = get_handler;
     handler.ctx = g;

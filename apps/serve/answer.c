@@ -174,8 +174,11 @@ void answer_get(struct site *s, const struct plx_h3_head *head, struct answer *a
     }
     a->file = site_open(s, name, &status, &wants_slash);
     if (a->file == NULL) {
-        if (wants_slash)
-            snprintf(a->location, sizeof a->location, "/%s/", name);
+        if (wants_slash && !path_from_name(name, (const char *)head->path.p, head->path.len, a->location,
+                                           sizeof a->location)) {
+            a->location[0] = '\0';
+            status = 414;
+        }
         refuse(a, status);
         return;
     }

@@ -72,6 +72,32 @@ int path_to_name(const char *path, size_t len, char name[NAME_MAX_LEN])
     return n;
 }
 
+bool path_from_name(const char *name, const char *path, size_t len, char *out, size_t cap)
+{
+    static const char plain[] =
+        "!$&'()*+,-./:;=@_~"; // of a path, RFC 3986 section 3.3, besides letters and digits
+    const char *query = memchr(path, '?', len);
+    size_t query_len = query != NULL ? (size_t)(path + len - query) : 0, n = 0;
+
+    if (cap < 3 + query_len)
+        return false;
+    out[n++] = '/';
+    for (const char *p = name; *p != '\0'; p++) {
+        unsigned char c = (unsigned char)*p;
+        if (n + 3 + 2 + query_len > cap)
+            return false;
+        if ((c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || strchr(plain, c) != NULL)
+            out[n++] = (char)c;
+        else
+            n += (size_t)snprintf(out + n, cap - n, "%%%02X", c);
+    }
+    out[n++] = '/';
+    if (query_len > 0)
+        memcpy(out + n, query, query_len); // of a field that has been through HTTP/3's own checks
+    out[n + query_len] = '\0';
+    return true;
+}
+
 const char *media_type(const char *name)
 {
     // clang-format off

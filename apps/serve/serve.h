@@ -87,6 +87,8 @@ struct site { // of one worker
 // path.c: decodes the path of a request into a name below the root, without leading slash, dot segments resolved, query cut off.
 // Returns its length, or -1 when it is malformed or leads outside.
 int path_to_name(const char *path, size_t len, char name[NAME_MAX_LEN]);
+// The reverse: the path of a URL that names it, with a slash behind and the query of the request. False: longer than cap.
+bool path_from_name(const char *name, const char *path, size_t len, char *out, size_t cap);
 const char *media_type(const char *name);
 
 // files.c
@@ -103,9 +105,9 @@ struct answer {
     struct file *file;   // NULL: text
     uint64_t first, end; // octets of the file
     bool is_head;
-    const char *text; // body of an error
-    char location[NAME_MAX_LEN + 2];
-    char range[80]; // content-range
+    const char *text;                // body of an error
+    char location[2 * NAME_MAX_LEN]; // of a folder asked for without its slash
+    char range[80];                  // content-range
 };
 void answer_get(struct site *s, const struct plx_h3_head *head, struct answer *a);
 enum plx_err answer_send(struct plx_h3_req *req, const struct answer *a, bool *is_streaming);
