@@ -23,7 +23,7 @@ struct plx_conn;       // plx/conn.h
 struct plx_close_info; // plx/conn.h
 struct plx_h3_conn;    // one HTTP/3 connection
 struct plx_h3_req;     // one request and its response
-struct plx_h3_block;   // a prepared response
+struct plx_h3_block;   // a prepared response or request
 
 // RFC 9114 section 8.1 and RFC 9204 section 6.
 enum plx_h3_code {
@@ -167,6 +167,16 @@ PLX_API void plx_h3_cancel(struct plx_h3_req *req, uint64_t code);
 //            the connection is closing or the server sent GOAWAY; PLX_ERR_INVALID; PLX_ERR_NOMEM.
 PLX_API PLX_MUST_USE enum plx_err plx_h3_request(struct plx_h3_conn *conn, const struct plx_h3_head *head,
                                                  bool has_body, void *user, struct plx_h3_req **out);
+
+// A request encoded once, whole with its body: for programs that send the same ones again and again. body as in plx_h3_block_new(), and
+// freed as those are; a content-length field is the caller's. NULL when the head is not one that RFC 9114 allows, for CONNECT, or when
+// memory is short. Any thread, not on the packet path (allocates). One block belongs to one core.
+PLX_API struct plx_h3_block *plx_h3_block_new_request(const struct plx_h3_head *head, struct plx_buf body);
+
+// Starts a prepared request: one pointer is queued, nothing is encoded or copied. Returns as plx_h3_request; PLX_ERR_INVALID also
+// when the block is a response, or larger than the peer's SETTINGS_MAX_FIELD_SECTION_SIZE.
+PLX_API PLX_MUST_USE enum plx_err plx_h3_request_block(struct plx_h3_conn *conn, struct plx_h3_block *block, void *user,
+                                                       struct plx_h3_req **out);
 
 // --- connection --------------------------------------------------------------------------------------------
 

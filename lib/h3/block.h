@@ -1,4 +1,4 @@
-// block.h -- a prepared response: HEADERS frame, DATA frame header and, when it is small, the body, in one piece.
+// block.h -- a prepared response or request: HEADERS frame, DATA frame header and, when it is small, the body, in one piece.
 
 #ifndef PLX_H3_BLOCK_H
 #define PLX_H3_BLOCK_H
@@ -13,5 +13,12 @@ uint16_t plx_h3_block_bufs(struct plx_h3_block *b, bool is_head, struct plx_buf 
 // count buffers of it are about to be handed to a transport, which will release each once; or were not taken after all.
 void plx_h3_block_use(struct plx_h3_block *b, uint16_t count);
 void plx_h3_block_unuse(struct plx_h3_block *b, uint16_t count);
+
+// What a request needs to know about the block that it is made of.
+struct plx_h3_block_info {
+    bool is_request, is_head_method;
+    uint64_t section_size; // as the peer's limit counts it, RFC 9114 section 4.2.2
+};
+const struct plx_h3_block_info *plx_h3_block_info(const struct plx_h3_block *b);
 
 #endif

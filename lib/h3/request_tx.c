@@ -219,6 +219,8 @@ enum plx_err plx_h3_respond_block(struct plx_h3_req *req, struct plx_h3_block *b
         return PLX_ERR_CLOSED;
     if (!c->is_server || !plx_h3_tx_can(req, EVENT_HEAD))
         return PLX_ERR_INVALID;
+    if (plx_h3_block_info(block)->is_request)
+        return PLX_ERR_INVALID;
     uint16_t count = plx_h3_block_bufs(block, req->is_head, bufs);
     plx_h3_block_use(block, count); // before: a transport may be done with it at once
     enum plx_err err = c->io->send(c->io_arg, req->s.ts, bufs, count, true);
@@ -378,6 +380,42 @@ enum plx_err plx_h3_request(struct plx_h3_conn *c, const struct plx_h3_head *hea
     (void)plx_h3_tx_on(req, EVENT_HEAD);
     if (!has_body)
         tx_finish(req);
+    *out = req;
+    return PLX_OK;
+}
+
+enum plx_err plx_h3_request_block(struct plx_h3_conn *c, struct plx_h3_block *block, void *user, struct plx_h3_req **out)
+{
+    const struct plx_h3_block_info *info = plx_h3_block_info(block);
+    struct plx_buf bufs[2];
+
+    *out = NULL;
+    if (!plx_h3_conn_is_open(c) || c->shutdown != SHUTDOWN_NONE || c->goaway_received != UINT64_MAX)
+        return PLX_ERR_CLOSED;
+    if (c->is_server || !info->is_request || info->section_size > c->peer.value[PLX_SETTING_MAX_FIELD_SECTION_SIZE])
+        return PLX_ERR_INVALID;
+    struct plx_h3_req *req = plx_h3_req_new(c, NULL, 0);
+    if (req == NULL)
+        return PLX_ERR_NOMEM;
+    req->s.ts = c->io->open_bidi(c->io_arg, &req->s, &req->s.id);
+    if (req->s.ts == NULL) {
+        plx_h3_req_free(req);
+        return PLX_ERR_AGAIN;
+    }
+    uint16_t count = plx_h3_block_bufs(block, false, bufs);
+    plx_h3_block_use(block, count); // before: a transport may be done with it at once
+    enum plx_err err = c->io->send(c->io_arg, req->s.ts, bufs, count, true);
+    if (err != PLX_OK) {
+        plx_h3_block_unuse(block, count);
+        plx_h3_req_fail(req, PLX_H3_REQUEST_CANCELLED, PLX_H3_REQUEST_CANCELLED, false); // as above
+        return err;
+    }
+    req->user = user;
+    req->is_head = info->is_head_method;
+    req->is_announced = true;
+    c->open_requests++;
+    (void)plx_h3_tx_on(req, EVENT_HEAD);
+    tx_finish(req);
     *out = req;
     return PLX_OK;
 }

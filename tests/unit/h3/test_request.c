@@ -147,6 +147,63 @@ static void test_peer_limit(void **state)
     app_fini(&a);
 }
 
+// A prepared request is what plx_h3_request would have sent, again and again, with its body.
+static void test_request_block(void **state)
+{
+    static const struct plx_h3_cfg small = {.field_section_max = 300};
+    static char long_value[300];
+    struct plx_field f = {"x-tag", "1", 5, 1, false}, big = {"x", long_value, 1, sizeof long_value, false},
+                     upper = {"X", "1", 1, 1, false};
+    struct plx_h3_head head = {.method = SPAN("POST"),
+                               .scheme = SPAN("https"),
+                               .authority = SPAN("a"),
+                               .path = SPAN("/echo"),
+                               .fields = &f,
+                               .field_count = 1};
+    static const struct plx_h3_head connect = {.method = SPAN("CONNECT"), .authority = SPAN("a:1")};
+    struct plx_buf none = {NULL, 0, NULL};
+    struct plx_h3_req *req;
+
+    (void)state;
+    memset(long_value, 'v', sizeof long_value);
+    world_init(&w, 1, 0, &small, &app_client, &app_server);
+    app_init(&a);
+    world_run(&w, 1000);
+    struct plx_h3_block *block = plx_h3_block_new_request(&head, (struct plx_buf){"over and over", 13, NULL});
+    assert_non_null(block);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(plx_h3_request_block(w.side[CLIENT].conn, block, &a.client[i], &req), PLX_OK);
+        assert_ptr_equal(plx_h3_req_user(req), &a.client[i]);
+    }
+    assert_int_equal(plx_h3_request_block(w.side[SERVER].conn, block, NULL, &req), PLX_ERR_INVALID);
+    world_run(&w, 10000);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_string_equal(a.server[i].path, "/echo");
+        assert_int_equal(a.client[i].status, 200);
+        assert_int_equal(a.client[i].body_len, 13);
+        assert_memory_equal(a.client[i].body, "over and over", 13);
+        assert_int_equal(a.client[i].closes, 1);
+        assert_int_equal(a.client[i].code, PLX_H3_NO_ERROR);
+    }
+    plx_h3_block_free(block);
+    // A response is no request; the peer's limit counts here too.
+    assert_int_equal(plx_h3_request_block(w.side[CLIENT].conn, a.block, NULL, &req), PLX_ERR_INVALID);
+    head.fields = &big;
+    block = plx_h3_block_new_request(&head, none);
+    assert_non_null(block);
+    assert_int_equal(plx_h3_request_block(w.side[CLIENT].conn, block, NULL, &req), PLX_ERR_INVALID);
+    plx_h3_block_free(block);
+    world_fini(&w, PLX_H3_NO_ERROR);
+    app_fini(&a);
+
+    head.fields = &upper;
+    assert_null(plx_h3_block_new_request(&head, none));
+    head.field_count = 0;
+    head.path = (struct plx_span){NULL, 0};
+    assert_null(plx_h3_block_new_request(&head, none));
+    assert_null(plx_h3_block_new_request(&connect, none));
+}
+
 // A borrowed block outlives its free for as long as somebody uses it.
 static void test_block_life(void **state)
 {
@@ -180,7 +237,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_arrows),           cmocka_unit_test(test_grease),
         cmocka_unit_test(test_extended_connect), cmocka_unit_test(test_peer_limit),
-        cmocka_unit_test(test_block_life),
+        cmocka_unit_test(test_block_life),       cmocka_unit_test(test_request_block),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
