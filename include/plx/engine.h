@@ -102,6 +102,8 @@ struct plx_engine_cfg {
     // Called on each worker about every tick (default 100 ms).
     void (*on_tick)(void *ctx, struct plx_core *core, plx_time now);
     plx_dur tick;
+    // Called on a worker in the first breath that is not before what plx_core_alarm() asked for. May be NULL.
+    void (*on_alarm)(void *ctx, struct plx_core *core, plx_time now);
     // level: 0 error, 1 warning, 2 information. NULL: to stderr up to warning
     void (*log)(void *ctx, int level, const char *line);
 };
@@ -132,6 +134,10 @@ PLX_API struct plx_core *plx_engine_core(struct plx_engine *e, uint16_t index);
 PLX_API uint16_t plx_core_index(const struct plx_core *core);
 PLX_API void *plx_core_user(const struct plx_core *core);
 PLX_API plx_time plx_core_now(const struct plx_core *core); // the clock of this breath
+// Asks for one call of cfg.on_alarm at `at`, exact to the breath (a tick and its 100 ms are for housekeeping); a worker that sleeps
+// wakes up for it. There is one alarm per worker: a later call moves it, PLX_NEVER takes it back, and after it went off it is unset. A
+// program with many deadlines keeps their order itself. In the past: the next breath. On the worker, from any callback. O(1).
+PLX_API void plx_core_alarm(struct plx_core *core, plx_time at);
 PLX_API struct plx_engine *plx_core_engine(const struct plx_core *core);
 PLX_API struct plx_core *plx_conn_core(const struct plx_conn *conn);
 
@@ -169,6 +175,9 @@ struct plx_core_stats {
 };
 // Any thread; figures of different counters may be a breath apart. core UINT16_MAX: the sum over all.
 PLX_API void plx_engine_stats(const struct plx_engine *e, uint16_t core, struct plx_core_stats *out);
+
+// The same for one's own worker, exact up to the breath before this one. On the worker, from any callback.
+PLX_API void plx_core_stats(struct plx_core *core, struct plx_core_stats *out);
 
 // Reasons for dropped packets: row i has a name and a help text; count of a core (UINT16_MAX: sum). False past the last row.
 PLX_API bool plx_engine_drops(const struct plx_engine *e, uint16_t core, unsigned i, const char **name,

@@ -119,11 +119,23 @@ static void core_tick(struct plx_core *k)
     plx_core_publish(k);
 }
 
+void plx_core_alarm(struct plx_core *k, plx_time at)
+{
+    k->alarm_at = at;
+}
+
+static void core_alarm(struct plx_core *k)
+{
+    k->alarm_at = PLX_NEVER; // before the call: it may ask for the next one
+    if (k->engine->cfg.on_alarm != NULL)
+        k->engine->cfg.on_alarm(k->engine->cfg.ctx, k, k->now);
+}
+
 plx_time plx_core_deadline(const struct plx_core *k)
 {
     if (!plx_list_is_empty(&k->ready) || !plx_list_is_empty(&k->dead))
         return k->now;
-    plx_time at = plx_time_min(plx_wheel_next(&k->wheel), k->tick_at);
+    plx_time at = plx_time_min(plx_time_min(plx_wheel_next(&k->wheel), k->tick_at), k->alarm_at);
     return k->stop_stage == PLX_STOP_GRACE ? plx_time_min(at, k->stop_at) : at;
 }
 
@@ -175,6 +187,10 @@ bool plx_core_breath(struct plx_core *k, plx_time now)
     k->now = now;
     bool did = plx_core_rx(k) > 0;
     did |= core_timers(k);
+    if (plx_time_reached(k->alarm_at, now)) {
+        core_alarm(k);
+        did = true;
+    }
     if (plx_time_reached(k->tick_at, now))
         core_tick(k);
     if (k->stop_stage != PLX_STOP_NO)
@@ -268,6 +284,7 @@ enum plx_err plx_core_init(struct plx_core *k, struct plx_engine *e, uint16_t in
     k->index = k->queue = index;
     k->now = now;
     k->tick_at = now;
+    k->alarm_at = PLX_NEVER;
     k->conn_size = (plx_conn_size() + PLX_CONN_ALIGN - 1) & ~(size_t)(PLX_CONN_ALIGN - 1);
     plx_list_init(&k->ready);
     plx_list_init(&k->all);

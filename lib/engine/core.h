@@ -165,7 +165,7 @@ struct plx_core {
     struct plx_sleep sleep;
 
     void *user; // of the program, from on_core_start
-    plx_time tick_at;
+    plx_time tick_at, alarm_at;
     uint32_t resets_left;
     uint8_t stop_stage; // enum plx_stop_stage
     plx_time stop_at;

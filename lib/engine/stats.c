@@ -91,6 +91,12 @@ void plx_engine_stats(const struct plx_engine *e, uint16_t core, struct plx_core
             core_add(e->cores[i], out);
 }
 
+void plx_core_stats(struct plx_core *k, struct plx_core_stats *out)
+{
+    plx_core_publish(k);
+    plx_engine_stats(k->engine, k->index, out);
+}
+
 bool plx_engine_drops(const struct plx_engine *e, uint16_t core, unsigned i, const char **name,
                       const char **help, uint64_t *count)
 {
