@@ -325,7 +325,7 @@ static struct get_origin *origin_of(struct get *g, const struct get_transfer *t)
     struct get_origin *o = &g->origins[g->origin_count];
     o->url = t->url;
     o->waiting_tail = &o->waiting;
-    if (!get_resolve(&t->url, g->opts.connect_to, &o->addr, &why)) {
+    if (!url_resolve(&t->url, g->opts.connect_to, &o->addr, &why)) {
         get_fail(g, GET_NO_HOST, "%s: %s", t->url.host, why);
         return NULL;
     }
@@ -368,7 +368,7 @@ bool get_prepare(struct get *g)
         struct get_transfer *t = &g->transfers[i];
         t->text = g->opts.urls[i];
         t->expected = PLX_H3_LENGTH_UNKNOWN;
-        if (!get_url_parse(t->text, &t->url)) {
+        if (!url_parse(t->text, &t->url)) {
             get_fail(g, GET_BAD_URL, "%s: want https://HOST[:PORT]/PATH", t->text);
             return false;
         }

@@ -1,4 +1,4 @@
-// get.h -- plx-get, in four parts: options.c reads the command line, url.c names and addresses, fetch.c the requests, report.c
+// get.h -- plx-get, in three parts: options.c reads the command line, fetch.c makes the requests, report.c
 // what a person sees. main.c joins them.
 //
 // URLs with the same scheme, host and port share one connection (an origin), and run side by side on it.
@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "common/port_opts.h"
+#include "common/url.h"
 
 // What the program ends with. Curl's numbers where curl has one, so that scripts need not learn new ones.
 enum get_exit {
@@ -24,13 +25,6 @@ enum get_exit {
     GET_TIMEOUT = 28,
     GET_CERTIFICATE = 60,
     GET_HTTP3 = 95, // the exchange failed on the HTTP/3 or QUIC level
-};
-
-struct get_url {
-    char host[256];      // as in the URL, without brackets
-    char authority[280]; // host and port as they go into :authority
-    uint16_t port;
-    const char *path; // with query; into the URL's own text, or "/"
 };
 
 struct get_opts {
@@ -54,7 +48,7 @@ struct get_origin;
 
 struct get_transfer {
     const char *text; // the URL as given
-    struct get_url url;
+    struct url url;
     struct get_origin *origin;
     struct get_transfer *next; // of the same origin, not started yet
     FILE *out;
@@ -67,7 +61,7 @@ struct get_transfer {
 };
 
 struct get_origin {
-    struct get_url url;
+    struct url url;
     struct plx_addr addr;
     struct plx_h3_conn *conn;
     struct get_transfer *waiting, **waiting_tail;
@@ -93,10 +87,6 @@ struct get {
 // options.c: false: the program ends with *code (help was printed, or what is wrong).
 bool get_options(struct get_opts *o, int argc, char **argv, int *code);
 void get_options_free(struct get_opts *o);
-
-// url.c
-bool get_url_parse(const char *text, struct get_url *out);
-bool get_resolve(const struct get_url *url, const char *connect_to, struct plx_addr *out, const char **why);
 
 // fetch.c
 extern const struct plx_h3_handler get_handler;

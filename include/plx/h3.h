@@ -175,8 +175,8 @@ PLX_API struct plx_h3_block *plx_h3_block_new_request(const struct plx_h3_head *
 
 // Starts a prepared request: one pointer is queued, nothing is encoded or copied. Returns as plx_h3_request; PLX_ERR_INVALID also
 // when the block is a response, or larger than the peer's SETTINGS_MAX_FIELD_SECTION_SIZE.
-PLX_API PLX_MUST_USE enum plx_err plx_h3_request_block(struct plx_h3_conn *conn, struct plx_h3_block *block, void *user,
-                                                       struct plx_h3_req **out);
+PLX_API PLX_MUST_USE enum plx_err plx_h3_request_block(struct plx_h3_conn *conn, struct plx_h3_block *block,
+                                                       void *user, struct plx_h3_req **out);
 
 // --- connection --------------------------------------------------------------------------------------------
 

@@ -23,8 +23,8 @@ struct plx_h3_block {
     uint64_t uses;          // buffers not yet released
     bool is_freed;          // by the program
     struct plx_h3_block_info info;
-    struct plx_buf body;    // when it is borrowed; data NULL otherwise
-    size_t head_len, len;   // octets of the HEADERS frame; of everything in the block
+    struct plx_buf body;  // when it is borrowed; data NULL otherwise
+    size_t head_len, len; // octets of the HEADERS frame; of everything in the block
     uint8_t bytes[];
 };
 
@@ -101,13 +101,16 @@ static uint16_t pseudo_fields(const struct plx_h3_head *head, struct plx_field o
     const struct {
         const char *name;
         const struct plx_span *value;
-    } row[] = {{":method", &head->method}, {":scheme", &head->scheme}, {":authority", &head->authority}, {":path", &head->path}};
+    } row[] = {{":method", &head->method},
+               {":scheme", &head->scheme},
+               {":authority", &head->authority},
+               {":path", &head->path}};
     uint16_t n = 0;
 
     for (size_t i = 0; i < sizeof row / sizeof *row; i++)
         if (row[i].value->p != NULL)
-            out[n++] = (struct plx_field){row[i].name, (const char *)row[i].value->p, (uint32_t)strlen(row[i].name),
-                                          (uint32_t)row[i].value->len, false};
+            out[n++] = (struct plx_field){row[i].name, (const char *)row[i].value->p,
+                                          (uint32_t)strlen(row[i].name), (uint32_t)row[i].value->len, false};
     return n;
 }
 
@@ -121,7 +124,8 @@ struct plx_h3_block *plx_h3_block_new_request(const struct plx_h3_head *head, st
         plx_message_check_request(head, plx_h3_head_find(head, "host"), false) != NULL)
         return NULL;
     uint16_t count = pseudo_fields(head, pseudo);
-    size_t section_max = plx_qpack_enc_len_max(pseudo, count) + plx_qpack_enc_len_max(head->fields, head->field_count);
+    size_t section_max =
+        plx_qpack_enc_len_max(pseudo, count) + plx_qpack_enc_len_max(head->fields, head->field_count);
     uint8_t *section = malloc(section_max);
     if (section == NULL)
         return NULL;

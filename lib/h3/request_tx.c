@@ -384,7 +384,8 @@ enum plx_err plx_h3_request(struct plx_h3_conn *c, const struct plx_h3_head *hea
     return PLX_OK;
 }
 
-enum plx_err plx_h3_request_block(struct plx_h3_conn *c, struct plx_h3_block *block, void *user, struct plx_h3_req **out)
+enum plx_err plx_h3_request_block(struct plx_h3_conn *c, struct plx_h3_block *block, void *user,
+                                  struct plx_h3_req **out)
 {
     const struct plx_h3_block_info *info = plx_h3_block_info(block);
     struct plx_buf bufs[2];
@@ -392,7 +393,8 @@ enum plx_err plx_h3_request_block(struct plx_h3_conn *c, struct plx_h3_block *bl
     *out = NULL;
     if (!plx_h3_conn_is_open(c) || c->shutdown != SHUTDOWN_NONE || c->goaway_received != UINT64_MAX)
         return PLX_ERR_CLOSED;
-    if (c->is_server || !info->is_request || info->section_size > c->peer.value[PLX_SETTING_MAX_FIELD_SECTION_SIZE])
+    if (c->is_server || !info->is_request ||
+        info->section_size > c->peer.value[PLX_SETTING_MAX_FIELD_SECTION_SIZE])
         return PLX_ERR_INVALID;
     struct plx_h3_req *req = plx_h3_req_new(c, NULL, 0);
     if (req == NULL)

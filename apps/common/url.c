@@ -1,13 +1,14 @@
-// url.c -- https URLs, and the addresses behind their hosts.
+// url.c -- see url.h.
 
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "get.h"
+#include "common/port_opts.h"
+#include "common/url.h"
 
-static bool copy_host(struct get_url *u, const char *p, size_t len)
+static bool copy_host(struct url *u, const char *p, size_t len)
 {
     if (len == 0 || len >= sizeof u->host)
         return false;
@@ -16,7 +17,7 @@ static bool copy_host(struct get_url *u, const char *p, size_t len)
     return strpbrk(u->host, " \t@\\") == NULL;
 }
 
-bool get_url_parse(const char *text, struct get_url *u)
+bool url_parse(const char *text, struct url *u)
 {
     static const char scheme[] = "https://";
     uint64_t port = 443;
@@ -64,7 +65,7 @@ static void from_sockaddr(const struct sockaddr *sa, struct plx_addr *out)
 }
 
 // connect_to "ADDRESS:PORT" stands in for the name's own address (as curl's --connect-to does).
-bool get_resolve(const struct get_url *url, const char *connect_to, struct plx_addr *out, const char **why)
+bool url_resolve(const struct url *url, const char *connect_to, struct plx_addr *out, const char **why)
 {
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_DGRAM}, *list = NULL;
 

@@ -1,0 +1,230 @@
+// load.h -- plx-load: makes HTTP/3 load, and measures what comes back.
+//
+//   options.c  the command line          mix.c      what is asked for: requests with weights
+//   main.c     the engine, `merge`       worker.c   a core's part of the run: schedule, phases, the end
+//   conns.c    connections: opened, lost, replaced     requests.c  requests over HTTP/3: sent, checked, counted
+//   hq.c       the same over hq-interop  usage.c    CPU time from /proc
+//   report.*, json.c, hist.*  figures    progress.c the line on a terminal
+//
+// Every worker owns its connections, its share of the schedule and its histograms, and shares nothing while it runs; the reports are
+// added up at the end. Connections with room for another request stand in a list (`ready`). One function, load_pump(), takes from it
+// as long as something is due: in a closed loop that is always so, in an open loop when the next moment of the schedule has come. The
+// moment at which a request was due is kept with it, and its latency counts from there: a server that stalls is charged for
+// everything that it kept waiting, whether or not it had been sent.
+
+#ifndef PLX_APPS_LOAD_H
+#define PLX_APPS_LOAD_H
+
+#include <plx/plx.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/queue.h>
+
+#include "common/port_opts.h"
+#include "common/url.h"
+#include "report.h"
+
+enum load_exit { LOAD_OK = 0, LOAD_FAILED = 1, LOAD_USAGE = 2, LOAD_LIMITS = 3 };
+
+#define LOAD_ANY UINT64_MAX
+
+struct load_item { // one kind of request
+    double weight;
+    char *method, *authority, *path;
+    struct plx_field *fields; // names and values are NUL-terminated copies
+    uint16_t field_count;
+    char *body;
+    size_t body_len;
+    uint64_t status, length, crc32; // what the answer must be; LOAD_ANY: do not care (status: any below 400)
+};
+
+struct load_opts {
+    char **urls;
+    int url_count;
+    const char *file, *method, *json, *hgrm, *connect_to, *cacert, *ciphers, *groups, *keylog, *crypto;
+    struct plx_field *fields;
+    uint16_t field_count;
+    char *body;
+    size_t body_len;
+    uint64_t status, length, crc32;
+    uint64_t connections, streams, requests, workers, requests_per_conn; // 0: not given
+    plx_dur duration, warmup, timeout, connect_timeout;
+    double rate, conn_rate, churn;
+    uint64_t start_at_ms; // Unix time, 0: now
+    bool hq, resume, shared_port, insecure, quiet, busy_poll, is_merge;
+    int cpus[128];
+    unsigned cpu_count;
+    int server_pid[64];
+    unsigned server_pid_count;
+    struct limits limits;
+    struct port_opts port;
+};
+
+enum load_conn_state { CONN_UNUSED, CONN_OPENING, CONN_OPEN, CONN_LEAVING /* no new requests */, CONN_DEAD };
+
+struct load_slot;
+
+struct load_conn {
+    struct load_worker *worker;
+    struct plx_conn *transport;
+    struct plx_h3_conn *h3;
+    TAILQ_ENTRY(load_conn) ready; // in worker->ready while is_ready; in worker->unused when unused
+    LIST_HEAD(, load_slot) slots; // requests in flight
+    plx_time due;                 // when it should have been opened
+    uint32_t in_flight;
+    uint64_t sent, done;
+    enum load_conn_state state;
+    bool is_ready, is_blocked /* the server allows no stream now */, is_ours /* we closed it */, was_goaway;
+};
+
+struct load_slot { // a request in flight
+    LIST_ENTRY(load_slot) link;
+    struct load_conn *conn; // NULL: free
+    const struct load_item *item;
+    struct plx_h3_req *req;
+    struct plx_stream *stream; // hq
+    plx_time due, sent, first;
+    uint64_t received;
+    uint32_t crc;
+    uint16_t status;
+    bool is_complete, is_cancelled;
+};
+
+struct load_again { // a request that must be sent again
+    plx_time due;
+    const struct load_item *item;
+};
+
+TAILQ_HEAD(load_conns, load_conn);
+
+enum load_phase {
+    PHASE_WAIT /* for the moment to start */,
+    PHASE_RUN,
+    PHASE_DRAIN /* nothing new is due */,
+    PHASE_DONE
+};
+
+struct load_worker {
+    struct load *load;
+    struct plx_core *core;
+    uint16_t index;
+    enum load_phase phase;
+    bool has_begun, has_ended;   // the window
+    bool is_pumping, is_starved; // starved: something was due, and no stream was free
+    struct report report;
+    struct plx_core_stats at_begin;
+
+    struct load_conn *conns;
+    uint32_t conn_count, slot_count;
+    struct load_conns ready, unused;
+    struct load_slot *slots, **free_slots;
+    uint32_t free_count, in_flight, opening, open;
+    uint32_t missing;         // connections to be opened as soon as may be
+    uint32_t missing_later;   // after a pause, because the last attempts failed
+    struct load_conn *oldest; // churn: a place in conns
+
+    // the schedule; its k-th request is due at first + k * interval
+    plx_time first, first_conn;
+    double interval_ns, conn_interval_ns, churn_interval_ns; // 0: none
+    uint64_t next, next_conn, next_churn;
+    plx_time no_room_at;        // when something was due last and no stream was free
+    uint64_t quota, quota_left; // -n: requests of the window still to be sent; UINT64_MAX: no such limit
+    struct load_again *again;   // requests of connections that were on their way out; a ring of slot_count
+    uint32_t again_first, again_count;
+
+    struct plx_h3_block **blocks; // one per item
+    uint64_t prng;
+    double *weight_sums;
+
+    uint8_t *session; // --resume: the newest
+    size_t session_len;
+
+    plx_time progress_at; // when a request was last answered, or a connection opened
+    plx_time scan_at;
+    uint64_t opens_ok;
+    // what the progress line reads from another thread
+    _Atomic uint64_t shown_answers, shown_errors, shown_in_flight, shown_open;
+};
+
+struct load {
+    struct load_opts opts;
+    struct load_item *items;
+    uint32_t item_count;
+    struct url url; // of the first item: where the connections go
+    struct plx_addr peer;
+    struct plx_engine *engine;
+    struct load_worker *workers;
+    uint16_t worker_count;
+    plx_time start, begin, end; // the window is [begin, end); end PLX_NEVER with -n alone
+    bool is_open_loop, is_tty;
+    _Atomic unsigned done;
+    _Atomic bool is_failed;
+    uint64_t client_cpu_us, server_cpu_us; // at the beginning of the window, then in it; worker 0's
+    plx_time shown_at;
+    uint64_t shown_before;
+};
+
+// options.c: false: the program ends with *code.
+bool load_options(struct load_opts *o, int argc, char **argv, int *code);
+void load_options_free(struct load_opts *o);
+bool load_field_parse(const char *text, struct plx_field **list, uint16_t *count);
+void load_fields_free(struct plx_field *list, uint16_t count);
+bool load_read_body(const char *value, char **body, size_t *len); // TEXT, or @FILE
+bool load_read_hex(const char *text, uint64_t *out);
+
+// mix.c
+bool load_mix(struct load *l, char *err, size_t err_len);
+void load_mix_free(struct load *l);
+bool load_mix_blocks(struct load_worker *w); // the prepared requests of a worker
+void load_mix_blocks_free(struct load_worker *w);
+const struct load_item *load_mix_pick(struct load_worker *w);
+
+// worker.c
+bool load_worker_init(struct load_worker *w, struct load *l, uint16_t index);
+void load_worker_fini(struct load_worker *w);
+void *load_core_start(void *ctx, struct plx_core *core);
+void load_on_alarm(void *ctx, struct plx_core *core, plx_time now);
+void load_on_tick(void *ctx, struct plx_core *core, plx_time now);
+void load_core_stop(void *ctx, struct plx_core *core);
+void load_pump(struct load_worker *w); // sends what is due as far as there is room
+void load_arm(struct load_worker *w);
+void load_finish_if_done(struct load_worker *w);
+bool load_is_in_window(const struct load_worker *w, plx_time t);
+void load_give_up(struct load *l, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+// conns.c
+void load_conns_open(struct load_worker *w);                  // those that are missing
+void load_conn_open_due(struct load_worker *w, plx_time due); // one more, of a schedule
+void load_conn_churn(struct load_worker *w);
+void load_conn_ready(struct load_conn *c, bool is_ready);
+void load_conn_settle(struct load_conn *c); // after something about it has changed: has it room, is it over
+void load_conn_opened(struct load_conn *c);
+void load_conn_closed(struct load_conn *c, const struct plx_close_info *why, bool was_open);
+void load_conn_session(struct load_conn *c, const void *session, size_t len);
+void load_conns_close(struct load_worker *w);
+bool load_conn_wants(const struct load_conn *c);
+
+// requests.c
+extern const struct plx_h3_handler load_h3_handler;
+enum plx_err load_request_send(struct load_conn *c, struct load_slot *s);
+struct load_slot *load_slot_take(struct load_conn *c, const struct load_item *item, plx_time due);
+void load_slot_received(struct load_slot *s, const uint8_t *data, size_t len);
+void load_slot_end(struct load_slot *s);                        // the answer is complete: check, count, free
+void load_slot_fail(struct load_slot *s, enum error_kind kind); // count, free
+void load_slot_again(struct load_slot *s);                      // to be sent on another connection
+void load_slot_free(struct load_slot *s);
+void load_slots_time_out(struct load_worker *w, plx_time now);
+
+// hq.c
+extern const struct plx_conn_handler load_hq_handler;
+enum plx_err load_hq_send(struct load_conn *c, struct load_slot *s);
+
+// usage.c
+uint64_t load_cpu_own_us(void);
+bool load_cpu_of_us(int pid, uint64_t *us);
+
+// progress.c
+void load_show(struct load *l, plx_time now);
+void load_show_end(struct load *l);
+
+#endif
