@@ -9,6 +9,7 @@
 #include "base/time.h"
 #include "engine/engine.h"
 #include "engine/glue_h3.h"
+#include "engine/phase.h"
 
 // --- connections --------------------------------------------------------------------------------------------
 
@@ -186,6 +187,7 @@ bool plx_core_breath(struct plx_core *k, plx_time now)
 {
     k->now = now;
     bool did = plx_core_rx(k) > 0;
+    plx_phase(PLX_PHASE_TIMERS);
     did |= core_timers(k);
     if (plx_time_reached(k->alarm_at, now)) {
         core_alarm(k);
@@ -196,9 +198,11 @@ bool plx_core_breath(struct plx_core *k, plx_time now)
     if (k->stop_stage != PLX_STOP_NO)
         core_stop_step(k);
     if (!plx_list_is_empty(&k->ready)) {
+        plx_phase(PLX_PHASE_BUILD);
         plx_core_tx(k);
         did = true;
     }
+    plx_phase(PLX_PHASE_OTHER);
     if (k->frames != NULL)
         plx_frames_breath(k);
     plx_handoff_collect(k);

@@ -7,6 +7,7 @@
 
 #include "engine/core.h"
 #include "engine/engine.h"
+#include "engine/phase.h"
 
 static void slot_drop(struct plx_core *k, struct plx_slot *s, enum plx_drop why)
 {
@@ -245,6 +246,7 @@ static void rx_deliver(struct plx_core *k, struct plx_burst *b)
 // Takes what has arrived and delivers it. Returns how many datagrams there were.
 uint16_t plx_core_rx(struct plx_core *k)
 {
+    plx_phase(PLX_PHASE_RECEIVE);
     rx_pull(k);
     if (k->rx_count == 0)
         return 0;
@@ -256,14 +258,20 @@ uint16_t plx_core_rx(struct plx_core *k)
                 work_finish(&k->work[i]);
             break;
         }
+        plx_phase(PLX_PHASE_PARSE);
         rx_parse(k, &k->burst);
+        plx_phase(PLX_PHASE_FIND);
         rx_find(k, &k->burst);
+        plx_phase(PLX_PHASE_UNMASK);
         rx_unmask(k, &k->burst);
+        plx_phase(PLX_PHASE_OPEN);
         rx_open(k, &k->burst);
+        plx_phase(PLX_PHASE_DELIVER);
         rx_deliver(k, &k->burst);
         memcpy(k->work, k->next, k->next_count * sizeof *k->next);
         k->work_count = k->next_count;
     }
+    plx_phase(PLX_PHASE_RECEIVE);
     plx_handoff_give(k, k->rx_pkts, k->rx_count);
     return k->rx_count;
 }

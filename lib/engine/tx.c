@@ -5,6 +5,7 @@
 // for the next breath, so that a download cannot starve a request.
 
 #include "engine/core.h"
+#include "engine/phase.h"
 
 // Empty buffers for whoever writes next. The port may have fewer than we want.
 static void tx_refill(struct plx_core *k)
@@ -20,9 +21,12 @@ void plx_tx_flush(struct plx_core *k)
 
     if (tx->out_count == 0)
         return;
+    plx_phase(PLX_PHASE_SEAL);
     k->env.aead->seal(tx->seals, tx->job_count);
+    plx_phase(PLX_PHASE_MASK);
     k->env.aead->mask(tx->masks, tx->job_count);
     plx_tx_apply_masks(tx);
+    plx_phase(PLX_PHASE_SEND);
     for (uint16_t i = 0; i < tx->out_count; i++)
         k->n.bytes_tx += tx->out[i]->len;
     k->n.datagrams_tx += tx->out_count;
@@ -32,6 +36,7 @@ void plx_tx_flush(struct plx_core *k)
     for (uint16_t i = 0; i < n; i += k->caps.burst_max)
         k->ops->tx(k->port, k->queue, tx->out + i, n - i < k->caps.burst_max ? n - i : k->caps.burst_max);
     tx->out_count = tx->job_count = 0;
+    plx_phase(PLX_PHASE_BUILD);
 }
 
 bool plx_core_tx(struct plx_core *k)
