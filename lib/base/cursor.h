@@ -166,13 +166,21 @@ static inline void plx_wr_fail(struct plx_wr *w)
     w->is_full = true;
 }
 
+// Whether len bytes more fit; the write has failed if not. (Callers ask this and not for a pointer: a compiler that sees one
+// compared with NULL goes on to warn of what would be written behind it.)
+static inline bool plx_wr_fits(struct plx_wr *w, size_t len)
+{
+    if (plx_wr_left(w) >= len)
+        return true;
+    plx_wr_fail(w);
+    return false;
+}
+
 // Leaves room for len bytes and says where; NULL when they do not fit (or when nothing is asked of no buffer).
 static inline uint8_t *plx_wr_skip(struct plx_wr *w, size_t len)
 {
-    if (plx_wr_left(w) < len) {
-        plx_wr_fail(w);
+    if (!plx_wr_fits(w, len))
         return NULL;
-    }
     uint8_t *p = w->p;
     if (len != 0)
         w->p += len;
@@ -181,44 +189,50 @@ static inline uint8_t *plx_wr_skip(struct plx_wr *w, size_t len)
 
 static inline void plx_wr_bytes(struct plx_wr *w, const void *p, size_t len)
 {
-    uint8_t *to = plx_wr_skip(w, len);
-    if (to != NULL && len != 0)
-        memcpy(to, p, len);
+    if (len == 0 || !plx_wr_fits(w, len))
+        return;
+    memcpy(w->p, p, len);
+    w->p += len;
 }
 
 static inline void plx_wr_u8(struct plx_wr *w, uint8_t v)
 {
-    uint8_t *to = plx_wr_skip(w, 1);
-    if (to != NULL)
-        *to = v;
+    if (!plx_wr_fits(w, 1))
+        return;
+    *w->p = v;
+    w->p += 1;
 }
 
 static inline void plx_wr_u16(struct plx_wr *w, uint16_t v)
 {
-    uint8_t *to = plx_wr_skip(w, 2);
-    if (to != NULL)
-        plx_store_be16(to, v);
+    if (!plx_wr_fits(w, 2))
+        return;
+    plx_store_be16(w->p, v);
+    w->p += 2;
 }
 
 static inline void plx_wr_u24(struct plx_wr *w, uint32_t v)
 {
-    uint8_t *to = plx_wr_skip(w, 3);
-    if (to != NULL)
-        plx_store_be24(to, v);
+    if (!plx_wr_fits(w, 3))
+        return;
+    plx_store_be24(w->p, v);
+    w->p += 3;
 }
 
 static inline void plx_wr_u32(struct plx_wr *w, uint32_t v)
 {
-    uint8_t *to = plx_wr_skip(w, 4);
-    if (to != NULL)
-        plx_store_be32(to, v);
+    if (!plx_wr_fits(w, 4))
+        return;
+    plx_store_be32(w->p, v);
+    w->p += 4;
 }
 
 static inline void plx_wr_u64(struct plx_wr *w, uint64_t v)
 {
-    uint8_t *to = plx_wr_skip(w, 8);
-    if (to != NULL)
-        plx_store_be64(to, v);
+    if (!plx_wr_fits(w, 8))
+        return;
+    plx_store_be64(w->p, v);
+    w->p += 8;
 }
 
 // v in exactly len bytes (1, 2, 4 or 8), which must be enough for it: for lengths that are filled in later.
