@@ -94,10 +94,13 @@ void plx_frames_source(struct plx_core *k, const struct plx_addr *peer, bool own
 
 // --- news between cores -------------------------------------------------------------------------------------
 
+// What the last frame has taught, if anything: an answered ping teaches nothing.
 static void news_tell(struct plx_core *k)
 {
     struct plx_frames_news *n = &k->engine->news;
 
+    if (k->frames->net.news.ip.af == PLX_AF_NONE)
+        return;
     k->frames->has_news = true;
     if (k->engine->core_count == 1)
         return;
@@ -121,8 +124,9 @@ static void news_hear(struct plx_core *k)
     uint64_t at = end - f->news_seen > PLX_FRAMES_NEWS_MAX ? end - PLX_FRAMES_NEWS_MAX : f->news_seen;
     for (; at < end; at++) {
         uint64_t i = at % PLX_FRAMES_NEWS_MAX;
+        struct plx_net_news news = n->v[i];
         if (n->by[i] != k->index)
-            plx_net_learn(&f->net, &n->v[i].ip, n->v[i].mac, k->now);
+            plx_net_learn(&f->net, &news.ip, news.mac, k->now);
     }
     f->news_seen = end;
     f->has_news = true;
@@ -143,17 +147,19 @@ static enum plx_drop drop_reason(enum plx_net_verdict v)
     }
 }
 
-// The frame that answers stands where the question stood: it leaves in a buffer of our own.
+// The frame that answers stands where the question stood: it leaves in a buffer of our own. A whole frame begins where the
+// headers of a datagram would: cap counts from its payload on.
 static void send_reply(struct plx_core *k, const struct plx_pkt *reply)
 {
     struct plx_pkt *out = plx_tx_reply(k, reply);
 
-    if (out == NULL || out->cap < reply->len) {
+    if (out == NULL || out->cap + PLX_NET_HEADERS_MAX < reply->len) {
         plx_core_drop(k, PLX_DROP_tx_no_buffer);
         if (out != NULL)
             k->ops->give(k->port, k->queue, &out, 1);
         return;
     }
+    out->data -= PLX_NET_HEADERS_MAX;
     memcpy(out->data, reply->data, reply->len);
     out->len = reply->len;
     k->ops->tx(k->port, k->queue, &out, 1);
@@ -163,6 +169,7 @@ bool plx_frames_rx(struct plx_core *k, struct plx_pkt *pkt)
 {
     if (pkt->cap < pkt->len)
         pkt->cap = pkt->len;
+    k->frames->net.news.ip.af = PLX_AF_NONE;
     enum plx_net_verdict v = plx_net_rx(&k->frames->net, pkt, k->now);
 
     switch (v) {
@@ -216,11 +223,13 @@ static void send_held(struct plx_core *k)
     struct plx_frames *f = k->frames;
     struct plx_pkt *pkts[PLX_FRAMES_HELD_MAX];
     uint16_t count = f->held_count;
+    plx_time until = f->held_until;
 
     memcpy(pkts, f->held, count * sizeof *pkts);
     f->held_count = 0;
     f->has_news = false;
     uint16_t n = plx_frames_tx(k, pkts, count);
+    f->held_until = until; // who is still held has waited since then: news of others prolongs nothing
     if (n > 0)
         k->ops->tx(k->port, k->queue, pkts, n);
 }
