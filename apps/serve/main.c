@@ -126,6 +126,11 @@ static void say_stats(void)
         (double)s.busy_ns / 1e9, s.requests > 0 ? (double)s.busy_ns / (double)s.requests : 0,
         (unsigned long long)s.conns_open, (unsigned long long)s.streams_open,
         (unsigned long long)s.buffer_bytes);
+    printf(
+        "port: %llu packets in, %llu out; dropped before they reached us %llu, refused when sent %llu; handed over between workers %llu\n",
+        (unsigned long long)s.port.rx_packets, (unsigned long long)s.port.tx_packets,
+        (unsigned long long)s.port.rx_dropped, (unsigned long long)s.port.tx_dropped,
+        (unsigned long long)s.handed_over);
     for (unsigned i = 0; plx_engine_drops(engine, UINT16_MAX, i, &name, &text, &count); i++)
         if (count > 0)
             printf("dropped %s %llu (%s)\n", name, (unsigned long long)count, text);
