@@ -11,22 +11,11 @@ import time
 from lib import LabError
 
 
-class Capture:
-    def __init__(self, lab, netns, device, port):
-        self.lab, self.port = lab, port
-        self.path = lab.path(f'capture-{port}-{len(lab.procs)}.pcapng')
-        self.proc = lab.start('dumpcap', ['dumpcap', '-q', '-i', device, '-f', f'udp port {port}', '-B', '64', '-w', self.path], netns=netns)
-        self.proc.wait_line(r'^(File:|Capturing on)')
-        self.proc.wait_for('capture file', lambda: os.path.exists(self.path) and os.path.getsize(self.path) > 0)
-        time.sleep(0.5)
+class Recording:
+    """A file of packets, whoever wrote it (plx-get --pcap, say)."""
 
-    def stop(self):
-        time.sleep(0.5)  # what is in the ring still has to reach the file
-        self.proc.signal(2)
-        if self.proc.wait(20) is None:
-            raise LabError('dumpcap does not end')
-        dropped = re.search(r'packets dropped from.*?(\d+)/(\d+)', self.proc.text())
-        self.dropped = int(dropped.group(2)) if dropped else 0
+    def __init__(self, path, port):
+        self.path, self.port = path, port
 
     def count(self, display_filter, keylog=None):
         """How many captured packets fit a display filter."""
@@ -68,6 +57,26 @@ class Capture:
         if self.count('http3.frame_type == 1', keylog) == 0:
             bad.append('no HTTP/3 header section became readable')
         return bad
+
+
+class Capture(Recording):
+    """What passes an interface of a namespace, from now on until stop()."""
+
+    def __init__(self, lab, netns, device, port):
+        super().__init__(lab.path(f'capture-{port}-{len(lab.procs)}.pcapng'), port)
+        self.lab = lab
+        self.proc = lab.start('dumpcap', ['dumpcap', '-q', '-i', device, '-f', f'udp port {port}', '-B', '64', '-w', self.path], netns=netns)
+        self.proc.wait_line(r'^(File:|Capturing on)')
+        self.proc.wait_for('capture file', lambda: os.path.exists(self.path) and os.path.getsize(self.path) > 0)
+        time.sleep(0.5)
+
+    def stop(self):
+        time.sleep(0.5)  # what is in the ring still has to reach the file
+        self.proc.signal(2)
+        if self.proc.wait(20) is None:
+            raise LabError('dumpcap does not end')
+        dropped = re.search(r'packets dropped from.*?(\d+)/(\d+)', self.proc.text())
+        self.dropped = int(dropped.group(2)) if dropped else 0
 
 
 def secrets(keylog):

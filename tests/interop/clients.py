@@ -85,12 +85,13 @@ def aioquic_lines(got):
 ALL = {'curl': curl, 'gtlsclient': gtlsclient, 'aioquic': aioquic}
 
 
-def plx_get(lab, urls, *options, timeout=120, netns=None, env=None, ca=True):
-    """Ours. One URL goes into its file with -o; several are written into the working folder under their own names."""
+def plx_get(lab, urls, *options, timeout=120, netns=None, env=None, ca=True, eal=()):
+    """Ours. One URL goes into its file with -o; several are written into the working folder under their own names. `eal` follows "--"."""
     urls, folder = [urls] if isinstance(urls, str) else list(urls), lab.make_folder('plx-get')
     argv = [lab.program('apps/plx-get'), '-v', *options]
     if ca:
         argv += ['--cacert', lab.cert().ca]
     for u in urls:
         argv += ['-o', os.path.join(folder, _name(u))]
-    return _call(lab, 'plx-get', [*argv, *urls], folder, timeout, netns=netns, env=env)
+    argv += [*urls, *(['--', *eal] if eal else [])]
+    return _call(lab, 'plx-get', argv, folder, timeout, netns=netns, env=env)

@@ -196,7 +196,7 @@ class Site:
 
 class Lab:
     def __init__(self, name):
-        self.name = name
+        self.name, self.prefix = name, 'plx'
         self.procs, self.namespaces = [], []
         self.passed = self.failed = 0
         self.logs = os.path.join(BUILD, 'test-logs', 'interop', name)
@@ -295,7 +295,7 @@ class Lab:
     # --- namespaces
 
     def netns(self, suffix):
-        name = f'plx-{os.getpid()}-{suffix}'
+        name = f'{self.prefix}-{os.getpid()}-{suffix}'
         ip('netns', 'add', name)
         self.namespaces.append(name)
         ip('-n', name, 'link', 'set', 'lo', 'up')
@@ -337,9 +337,9 @@ def ip(*args):
 def sweep_namespaces():
     """Removes what a killed run left behind: namespaces that carry the number of a process that is gone."""
     listed = subprocess.run(['ip', 'netns', 'list'], capture_output=True, text=True).stdout
-    for pid, name in re.findall(r'^plx-(\d+)-(\S+)', listed, re.M):
+    for name, pid in re.findall(r'^(plxd?-(\d+)-\S+)', listed, re.M):
         if not os.path.exists(f'/proc/{pid}'):
-            subprocess.run(['ip', 'netns', 'del', f'plx-{pid}-{name}'], capture_output=True)
+            subprocess.run(['ip', 'netns', 'del', name], capture_output=True)
 
 
 def run(test):
