@@ -215,6 +215,7 @@ static void caps_fill(const struct ethdev_port *p, const struct wanted *w, uint1
         .is_frames = true,
         .can_ecn = true,
         .vlan = w->vlan,
+        .numa_node = rte_eth_dev_socket_id(p->port_id), // -1 where the device has none
         .rx_csum = conf.rxmode.offloads != 0,
         .tx_csum = (conf.txmode.offloads & TX_CSUM) != 0,
     };

@@ -223,6 +223,7 @@ static enum plx_err loop_open(struct plx_port *port, const struct plx_port_cfg *
                                    .rx_csum = true,
                                    .tx_csum = true,
                                    .can_ecn = true,
+                                   .numa_node = -1,
                                    .bound = e->addr};
     snprintf(caps->describe, sizeof caps->describe, "loop, end %c of two back to back, %u slots of %u octets",
              e == &e->pair->end[0] ? 'a' : 'b', e->pair->slots, e->cap);

@@ -129,6 +129,7 @@ static enum plx_err sim_open(struct plx_port *port, const struct plx_port_cfg *c
                                    .rx_csum = true,
                                    .tx_csum = true,
                                    .can_ecn = true,
+                                   .numa_node = -1,
                                    .bound = p->addr};
     snprintf(caps->describe, sizeof caps->describe, "sim, endpoint in a world of %u links, seed %llu",
              p->world->link_count, (unsigned long long)p->world->seed);

@@ -154,6 +154,7 @@ static void caps_fill(const struct udp_port *p, const struct plx_port_cfg *cfg, 
         .steer_by_cid = p->is_steered,
         .rx_csum = true,
         .tx_csum = true,
+        .numa_node = -1,
     };
     if (first != NULL) {
         caps->bound = first->bound;

@@ -58,6 +58,7 @@ struct plx_port_caps {
     bool steer_by_cid;     // packets reach the queue named by the core octet of the connection ID
     uint8_t mac[6];        // frames: our address
     uint16_t vlan;         // frames: tag to put on, 0 for none
+    int numa_node;         // of the device: the engine keeps its memory there; -1: none in particular
     struct plx_addr bound; // datagrams: the first listen address in force, with the port that a 0 became
     char describe[160];    // one line for people: driver, device, offloads in force, instruction sets, …
 };

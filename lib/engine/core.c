@@ -215,33 +215,6 @@ bool plx_core_breath(struct plx_core *k, plx_time now)
 
 // --- birth and death of a core ------------------------------------------------------------------------------
 
-static enum plx_err pools_init(struct plx_core *k, char *err, size_t err_len)
-{
-    const struct plx_engine_cfg *cfg = &k->engine->cfg;
-    size_t conn_obj = k->conn_size + sizeof(struct plx_econn);
-    bool ok =
-        plx_pool_init(&k->conns, "conns_max", conn_obj, cfg->conns_max, NULL) &&
-        plx_pool_init(&k->handshakes, "handshakes_max", plx_conn_handshake_size(), cfg->handshakes_max,
-                      NULL) &&
-        plx_pool_init(&k->keys, "conns_max (keys)", plx_conn_keys_size(), cfg->conns_max, NULL) &&
-        plx_pool_init(&k->streams, "streams_max", plx_conn_stream_size(), cfg->streams_max, NULL) &&
-        plx_pool_init(&k->h3_conns, "conns_max (HTTP/3)", plx_h3_conn_size(), cfg->conns_max, NULL) &&
-        plx_pool_init(&k->h3_streams, "streams_max (HTTP/3)", plx_h3_stream_size(), cfg->streams_max, NULL) &&
-        plx_slab_init(&k->slab, cfg->buffer_memory, k->engine->numa_node) &&
-        // every ID of every connection, and a margin
-        plx_table_init(&k->cids, cfg->conns_max * 8, NULL) &&
-        plx_table_init(&k->odcids, cfg->handshakes_max * 2, NULL) &&
-        plx_table_init(&k->resets, cfg->conns_max * 2, NULL) && // one each, and those that change their path
-        plx_mailbox_init(&k->inbox, 4096, NULL) && plx_mailbox_init(&k->returns, PLX_RETURNS_MAX, NULL);
-    if (ok)
-        return PLX_OK;
-    snprintf(
-        err, err_len,
-        "not enough memory for worker %u: lower conns_max (%u), streams_max (%u) or buffer_memory (%llu)",
-        k->index, cfg->conns_max, cfg->streams_max, (unsigned long long)cfg->buffer_memory);
-    return PLX_ERR_NOMEM;
-}
-
 static void env_init(struct plx_core *k)
 {
     struct plx_engine *e = k->engine;
@@ -296,7 +269,7 @@ enum plx_err plx_core_init(struct plx_core *k, struct plx_engine *e, uint16_t in
     plx_wheel_init(&k->wheel, now, PLX_US(64));
     plx_token_seen_init(&k->tokens_seen, now);
     plx_random_init(&k->random, e->seed == 0 ? 0 : e->seed + index);
-    enum plx_err r = pools_init(k, err, err_len);
+    enum plx_err r = plx_core_memory_init(k, err, err_len);
     if (r != PLX_OK)
         return r;
     env_init(k);
@@ -327,16 +300,5 @@ void plx_core_fini(struct plx_core *k)
     plx_frames_fini(k);
     if (k->h3_env.scratch != NULL)
         plx_slab_give(&k->slab, k->h3_env.scratch, plx_h3_scratch_size(&k->h3_env.cfg));
-    plx_pool_fini(&k->conns);
-    plx_pool_fini(&k->handshakes);
-    plx_pool_fini(&k->keys);
-    plx_pool_fini(&k->streams);
-    plx_pool_fini(&k->h3_conns);
-    plx_pool_fini(&k->h3_streams);
-    plx_slab_fini(&k->slab);
-    plx_table_fini(&k->cids);
-    plx_table_fini(&k->odcids);
-    plx_table_fini(&k->resets);
-    plx_mailbox_fini(&k->inbox);
-    plx_mailbox_fini(&k->returns);
+    plx_core_memory_fini(k);
 }

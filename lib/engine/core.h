@@ -125,7 +125,8 @@ struct plx_core {
     struct plx_quic_cfg quic_cfg;
     struct plx_h3_env h3_env;
 
-    size_t conn_size; // octets of struct plx_conn, rounded: where its plx_econn stands
+    size_t conn_size;        // octets of struct plx_conn, rounded: where its plx_econn stands
+    struct plx_arena memory; // of the pools, tables and rings
     struct plx_pool conns, handshakes, keys, streams, h3_conns, h3_streams;
     struct plx_slab slab;
     struct plx_table cids;   // connection IDs that we issued (8 octets as a number) -> index in conns
@@ -207,6 +208,10 @@ void plx_core_conn_give(struct plx_core *k, struct plx_conn *c);
 void plx_core_conn_begin(struct plx_core *k, struct plx_conn *c);
 void plx_core_stop(struct plx_core *k, plx_time deadline); // no new connections; GOAWAY
 bool plx_core_is_stopped(const struct plx_core *k);
+
+// memory.c
+PLX_MUST_USE enum plx_err plx_core_memory_init(struct plx_core *k, char *err, size_t err_len);
+void plx_core_memory_fini(struct plx_core *k); // also after an init that failed
 
 // rx.c
 uint16_t plx_core_rx(struct plx_core *k);

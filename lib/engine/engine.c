@@ -81,7 +81,6 @@ struct plx_engine *plx_engine_new_at(const struct plx_engine_cfg *cfg, plx_time 
     }
     e->cfg = *cfg;
     e->seed = seed;
-    e->numa_node = -1;
     pthread_mutex_init(&e->news.lock, NULL);
     e->is_server = cfg->cert_count > 0;
     plx_cid_codec_init_plain(&e->codec, PLX_CID_LEN, 0);

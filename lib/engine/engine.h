@@ -22,7 +22,6 @@ struct plx_engine {
     struct plx_engine_cfg cfg;
     struct plx_port_caps caps;
     bool is_server, is_port_open;
-    int numa_node;
     uint64_t seed; // not 0: deterministic randomness, for simulation
 
     struct plx_quic_cfg quic_cfg;

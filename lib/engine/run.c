@@ -1,13 +1,13 @@
 // run.c -- threads: the loop around the breath, sleeping, stopping.
 
 #include <pthread.h>
-#include <sched.h>
 #include <string.h>
 
 #include "base/check.h"
 #include "base/time.h"
 #include "engine/clock.h"
 #include "engine/engine.h"
+#include "engine/place.h"
 
 static const plx_dur sleep_max = PLX_MS(100);
 
@@ -29,19 +29,6 @@ void plx_engine_stop(struct plx_engine *e, plx_dur grace)
     for (uint16_t i = 0; i < e->core_count; i++)
         if (e->cores[i]->ops->wake != NULL)
             e->cores[i]->ops->wake(e->cores[i]->port, e->cores[i]->queue);
-}
-
-static void pin(const struct plx_core *k)
-{
-    const struct plx_engine_cfg *cfg = &k->engine->cfg;
-    cpu_set_t set;
-
-    if (cfg->cpus == NULL && k->engine->core_count == 1)
-        return;
-    CPU_ZERO(&set);
-    CPU_SET(cfg->cpus != NULL ? cfg->cpus[k->index] : k->index, &set);
-    if (pthread_setaffinity_np(pthread_self(), sizeof set, &set) != 0 && cfg->log != NULL)
-        cfg->log(cfg->ctx, 1, "a worker could not be pinned to its CPU: it runs where the system puts it");
 }
 
 // Sleeps where the port can, until something arrives or the next deadline.
@@ -83,7 +70,7 @@ static void *core_main(void *arg)
     struct plx_core *k = arg;
     const struct plx_engine_cfg *cfg = &k->engine->cfg;
 
-    pin(k);
+    plx_place_worker(k);
     if (k->ops->thread_attach != NULL)
         k->ops->thread_attach(k->port, k->queue);
     k->now = plx_clock_now();

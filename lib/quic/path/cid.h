@@ -94,9 +94,9 @@ struct plx_cids_peer {
     uint64_t seen_base; // all numbers below were seen, and bit i of seen tells about seen_base + i
     uint64_t seen;
     uint8_t retired_count;
-    uint8_t in_use; // by paths
-    uint8_t limit;  // our active_connection_id_limit
-    bool is_empty;  // the peer's ID is the empty one: there is only that, for every path
+    uint8_t in_use;         // by paths
+    uint8_t limit;          // our active_connection_id_limit
+    bool is_empty;          // the peer's ID is the empty one: there is only that, for every path
     uint8_t tokens_changed; // counts up whenever the set of reset tokens in use may have changed
 };
 

@@ -1,0 +1,57 @@
+// place.c -- see place.h. A worker that is not pinned is where the system puts it, and nothing is said about that.
+
+#include "engine/place.h"
+
+#include <numa.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "engine/core.h"
+#include "engine/engine.h"
+
+int plx_place_node_of_cpu(int cpu)
+{
+    if (cpu < 0 || numa_available() < 0 || cpu >= numa_num_configured_cpus())
+        return -1;
+    return numa_node_of_cpu(cpu);
+}
+
+void plx_engine_log(const struct plx_engine *e, int level, const char *format, ...)
+{
+    char line[512];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    if (e->cfg.log != NULL)
+        e->cfg.log(e->cfg.ctx, level, line);
+    else if (level <= 1)
+        fprintf(stderr, "pollux: %s\n", line);
+}
+
+void plx_place_worker(struct plx_core *k)
+{
+    const struct plx_engine *e = k->engine;
+    cpu_set_t set;
+
+    if (e->cfg.cpus == NULL && e->core_count == 1)
+        return;
+    int cpu = e->cfg.cpus != NULL ? e->cfg.cpus[k->index] : k->index;
+    CPU_ZERO(&set);
+    if (cpu >= 0 && cpu < CPU_SETSIZE)
+        CPU_SET(cpu, &set);
+    if (pthread_setaffinity_np(pthread_self(), sizeof set, &set) != 0) {
+        plx_engine_log(e, 1, "worker %u could not be pinned to CPU %d: it runs where the system puts it",
+                       k->index, cpu);
+        return;
+    }
+    int node = plx_place_node_of_cpu(cpu);
+    if (plx_place_is_far(k->caps.numa_node, node))
+        plx_engine_log(e, 1,
+                       "worker %u runs on CPU %d of NUMA node %d, but the port is on node %d: every packet "
+                       "crosses between them; choose CPUs of node %d",
+                       k->index, cpu, node, k->caps.numa_node, k->caps.numa_node);
+}
