@@ -64,7 +64,9 @@ static enum plx_err say_failed(int why, bool is_huge, char *err, size_t err_len)
         why == EACCES || why == EPERM ? "run it as root, or grant CAP_NET_ADMIN, CAP_NET_RAW and CAP_IPC_LOCK"
         : why == ENOMEM && is_huge    ? "free or add huge pages (sysctl vm.nr_hugepages=512)"
         : why == ENOMEM               ? "give it more memory (-m MEGABYTES)"
-        : why == EINVAL               ? "the lines above say which argument it does not know"
+        : why == ENODEV
+            ? "there is no driver of that name; a --vdev begins with net_af_xdp, net_af_packet, net_memif or net_tap"
+        : why == EINVAL ? "the lines above say which argument it does not know"
         : why == EBUSY || why == EAGAIN
             ? "another DPDK program may be running: give each its own --file-prefix, or use --in-memory"
             : "the lines above say what it was doing";
@@ -104,6 +106,7 @@ static enum plx_err eal_start(int argc, char **argv, char *err, size_t err_len)
                  "without: -- --no-huge -m 512");
         return PLX_ERR_SYSTEM;
     }
+    ethdev_why_note(argc, argv);
     memcpy(args + count, argv, (size_t)argc * sizeof *argv);
     count += argc;
     pthread_getaffinity_np(pthread_self(), sizeof before, &before);

@@ -65,14 +65,18 @@ static enum plx_err args_read(const char *args, struct wanted *w, char *err, siz
 
 static enum plx_err device_find(const char *name, uint16_t *port_id, char *err, size_t err_len)
 {
+    char why[ETHDEV_WHY_MAX];
+
     if (name[0] == '\0') {
         *port_id = (uint16_t)rte_eth_find_next(0);
         if (*port_id < RTE_MAX_ETHPORTS)
             return PLX_OK;
-        snprintf(err, err_len,
-                 "ethdev: DPDK has found no device; bind one to vfio-pci (dpdk-devbind.py), or name a "
-                 "virtual one: "
-                 "-- --vdev net_af_xdp0,iface=INTERFACE");
+        ethdev_why(ethdev_why_has_vdev()
+                       ? "the lines above say why the one of --vdev could not be made"
+                       : "bind one to vfio-pci (dpdk-devbind.py), or name a virtual one: -- --vdev "
+                         "net_af_xdp0,iface=INTERFACE",
+                   why, sizeof why);
+        snprintf(err, err_len, "ethdev: DPDK has found no device; %s", why);
         return PLX_ERR_SYSTEM;
     }
     if (rte_eth_dev_get_port_by_name(name, port_id) == 0)
@@ -96,7 +100,10 @@ static enum plx_err device_find(const char *name, uint16_t *port_id, char *err, 
 
 static enum plx_err say(char *err, size_t err_len, const char *what, int r, const char *remedy)
 {
-    snprintf(err, err_len, "ethdev: %s: %s; %s", what, rte_strerror(-r), remedy);
+    char why[ETHDEV_WHY_MAX];
+
+    ethdev_why(remedy, why, sizeof why);
+    snprintf(err, err_len, "ethdev: %s: %s; %s", what, rte_strerror(-r), why);
     return PLX_ERR_SYSTEM;
 }
 
@@ -158,7 +165,9 @@ static enum plx_err mtu_set(uint16_t port_id, uint16_t mtu, char *err, size_t er
 
     if (r == 0 || (r == -ENOTSUP && mtu <= ETHDEV_MTU_DEFAULT))
         return PLX_OK; // every device takes frames of the standard size
-    return say(err, err_len, "the device refused the MTU", r, "choose a smaller one");
+    snprintf(err, err_len, "ethdev: the device refused an MTU of %u: %s; choose a smaller one", mtu,
+             rte_strerror(-r));
+    return PLX_ERR_SYSTEM;
 }
 
 static enum plx_err device_configure(struct ethdev_port *p, const struct plx_port_cfg *cfg, uint16_t mtu,

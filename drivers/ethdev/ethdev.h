@@ -3,6 +3,7 @@
 //   eal.c     starting DPDK's environment, once per process, and saying what it is missing
 //   ethdev.c  the port: finding the device, configuring it, closing it
 //   queue.c   the datapath of one queue
+//   why.c     causes that DPDK does not name
 
 #ifndef PLX_DRIVERS_ETHDEV_H
 #define PLX_DRIVERS_ETHDEV_H
@@ -22,6 +23,7 @@ enum {
     ETHDEV_TX_TRIES = 64,      // for a full ring, before packets are dropped: some microseconds
     ETHDEV_LINK_TRIES = 200,   // for the link to come up, 10 ms each
     ETHDEV_MTU_DEFAULT = 1500,
+    ETHDEV_WHY_MAX = 480, // octets of a remedy
 };
 
 struct ethdev_queue {
@@ -42,6 +44,12 @@ struct ethdev_port {
 
 // Starts EAL with its defaults unless it runs already.
 enum plx_err ethdev_eal_ensure(char *err, size_t err_len);
+
+// Keeps in mind what --vdev said, for ethdev_why().
+void ethdev_why_note(int argc, char **argv);
+bool ethdev_why_has_vdev(void);
+// Something has failed: the remedy where a cause can be found, `otherwise` where not.
+void ethdev_why(const char *otherwise, char *out, size_t out_len);
 
 uint16_t ethdev_rx(struct plx_port *port, uint16_t queue, struct plx_pkt **pkts, uint16_t max);
 uint16_t ethdev_tx(struct plx_port *port, uint16_t queue, struct plx_pkt **pkts, uint16_t count);
