@@ -6,9 +6,11 @@ Usage: install_check.py BUILD-FOLDER        (a part of tools/test; reports in TA
 import glob
 import os
 import re
+import socket
 import subprocess
 import sys
 import tempfile
+import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 failed = 0
@@ -48,6 +50,49 @@ def check(name, is_ok, detail=''):
 def sh(*argv, env=None):
     done = subprocess.run(argv, capture_output=True, text=True, env={**os.environ, **(env or {})})
     return done.returncode, done.stdout + done.stderr
+
+
+def free_port():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.bind(('127.0.0.1', 0))
+        return s.getsockname()[1]
+
+
+def check_exports(library, include):
+    """The shared library shows what the headers declare, and nothing else."""
+    code, out = sh('nm', '-D', '--defined-only', library)
+    shown = {line.split()[-1].split('@')[0] for line in out.splitlines()}
+    declared = set()
+    for h in glob.glob(os.path.join(include, 'plx', '*.h')):
+        with open(h, encoding='utf-8') as f:
+            declared |= set(re.findall(r'^PLX_API[^;(]*?\b(plx_\w+)\(', f.read(), re.M))
+    check('exports_what_headers_declare', code == 0 and len(declared) > 50 and shown == declared,
+          f'only in the library: {sorted(shown - declared)}\nonly in the headers: {sorted(declared - shown)}')
+    code, out = sh('readelf', '-d', library)
+    check('soname', 'soname: [libpollux.so.0]' in out, out)
+
+
+def check_hello(program, build, libdir, scratch):
+    """The README's first program serves what it says, to plx-get of this build."""
+    cert, key = os.path.join(scratch, 'cert.pem'), os.path.join(scratch, 'key.pem')
+    code, out = sh('openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2',
+                   '-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost', '-keyout', key, '-out', cert)
+    port = free_port()
+    server = subprocess.Popen([program, cert, key, f'127.0.0.1:{port}'], env={**os.environ, 'LD_LIBRARY_PATH': libdir})
+    try:
+        for _ in range(20):  # until it listens
+            code, out = sh(os.path.join(build, 'apps/plx-get'), '-s', '--cacert', cert, '--connect-timeout', '2', '--connect-to',
+                           f'127.0.0.1:{port}', f'https://localhost:{port}/')
+            if code == 0 or server.poll() is not None:
+                break
+            time.sleep(0.1)
+        check('serves ' + os.path.basename(program), code == 0 and out == 'hello\n', f'exit status {code}\n{out}')
+        server.terminate()
+        check('stops ' + os.path.basename(program), server.wait(timeout=20) == 0)
+    finally:
+        if server.poll() is None:
+            server.kill()
+            server.wait()
 
 
 def readme_programs():
@@ -103,9 +148,7 @@ def main():
         include = glob.glob(dest + '/**/include', recursive=True)[0]
         for name in ('libpollux.so', 'libpollux.a'):
             check(f'installed {name}', os.path.exists(os.path.join(libdir, name)))
-        code, out = sh('nm', '-D', '--defined-only', os.path.join(libdir, 'libpollux.so'))
-        foreign = [line for line in out.splitlines() if not re.search(r' plx_\w+(@.*)?$', line)]
-        check('exports_only_plx', code == 0 and not foreign and out.strip() != '', '\n'.join(foreign))
+        check_exports(os.path.join(libdir, 'libpollux.so'), include)
 
         # The file names the final prefix, which lies below the scratch folder here. (--define-prefix would move DPDK's as well.)
         with open(found[0]) as f:
@@ -124,6 +167,9 @@ def main():
         with open(os.path.join(build, 'meson-info', 'intro-projectinfo.json')) as f:
             version = re.search(r'"version":\s*"([^"]+)"', f.read()).group(1)
         check('pkg_config_version', pkg('--modversion') == [version], f'{pkg("--modversion")} is not {version}')
+        for extra in ([], ['--static']):
+            cflags = pkg('--cflags', *extra)
+            check('pkg_config_cflags ' + ' '.join(extra), cflags == ['-I' + os.path.join(dest + prefix, 'include')], f'{cflags}')
         check_headers(include, ['-I' + include], scratch)
         check_program('outside', OUTSIDE, pkg, libdir, scratch, True)
         programs = readme_programs()
@@ -131,6 +177,8 @@ def main():
         for i, text in enumerate(programs, 1):
             check(f'readme_program_is_short {i}', text.count('\n') < 60, f'{text.count(chr(10))} lines')
             check_program(f'readme{i}', text, pkg, libdir, scratch, False)
+        for kind in ('shared', 'static'):
+            check_hello(os.path.join(scratch, f'readme1-{kind}'), build, libdir, scratch)
     return 1 if failed else 0
 
 
