@@ -9,7 +9,8 @@
 #include "load.h"
 
 enum {
-    OPENING_MAX = 256,     // handshakes under way at once, per worker
+    OPENING_MAX = 32, // handshakes under way at once, per worker: what small socket buffers of servers hold
+    SCHEDULED_MAX = 2048,  // the same where a schedule says when they begin
     FAILURES_AT_FIRST = 3, // when not one connection has opened after so many failures, the run is pointless
 };
 
@@ -44,7 +45,7 @@ static void note_path(struct load_conn *c)
     struct plx_conn_info i;
 
     plx_conn_info(c->transport, &i);
-    r->packets_retransmitted += i.packets_retransmitted;
+    r->frames_retransmitted += i.packets_retransmitted;
     if (i.rtt.ns == 0)
         return;
     r->rtt_count++;
@@ -77,6 +78,15 @@ static void leave(struct load_conn *c)
     forget(c);
 }
 
+// The one that brings the first ticket stays for it, though it has nothing else to do.
+static bool waits_for_session(const struct load_conn *c)
+{
+    const struct load_worker *w = c->worker;
+
+    return w->load->opts.resume && w->session == NULL &&
+           plx_core_now(w->core).ns < c->opened.ns + session_wait.ns;
+}
+
 // It is gone: is another one wanted in its place?
 static void replace(struct load_worker *w, bool is_later)
 {
@@ -98,7 +108,7 @@ void load_conn_settle(struct load_conn *c)
     load_conn_ready(c, load_conn_wants(c));
     if (c->in_flight > 0)
         return;
-    if (c->state == CONN_LEAVING) {
+    if (c->state == CONN_LEAVING && !waits_for_session(c)) {
         leave(c);
         replace(c->worker, false);
     } else if (c->state == CONN_DEAD) {
@@ -133,6 +143,7 @@ void load_conn_opened(struct load_conn *c)
 
     plx_conn_info(c->transport, &i);
     c->state = CONN_OPEN;
+    c->opened = now;
     w->opening--;
     w->open++;
     w->opens_ok++;
@@ -208,7 +219,8 @@ void load_conn_session(struct load_conn *c, const void *session, size_t len)
     free(w->session);
     w->session = copy;
     w->session_len = len;
-    load_conns_open(w); // which may have waited for it
+    load_conn_settle(c); // it, and others, may have waited for it
+    load_conns_open(w);
 }
 
 // --- the beginning of one -----------------------------------------------------------------------------------
@@ -277,7 +289,7 @@ void load_conns_open(struct load_worker *w)
 
 void load_conn_open_due(struct load_worker *w, plx_time due)
 {
-    if (w->opening < OPENING_MAX * 8 && open_one(w, due))
+    if (w->opening < SCHEDULED_MAX && open_one(w, due))
         w->next_conn++;
 }
 

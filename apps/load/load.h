@@ -70,7 +70,7 @@ struct load_conn {
     struct plx_h3_conn *h3;
     TAILQ_ENTRY(load_conn) ready; // in worker->ready while is_ready; in worker->unused when unused
     LIST_HEAD(, load_slot) slots; // requests in flight
-    plx_time due;                 // when it should have been opened
+    plx_time due, opened;         // due: when it should have been opened
     uint32_t in_flight;
     uint64_t sent, done;
     enum load_conn_state state;

@@ -204,9 +204,9 @@ static void print_network(const struct report *r, FILE *out)
         per((double)r->bytes_rx, n));
     fprintf(
         out,
-        "network      %.1f Mbit/s of bodies; %llu packets lost of %llu sent, %llu retransmitted; RTT %s least, %s mean, %s most\n",
+        "network      %.1f Mbit/s of bodies; %llu packets lost of %llu sent, %llu frames sent again; RTT %s least, %s mean, %s most\n",
         per((double)r->body_bytes * 8e3, r->window_ns), (unsigned long long)r->packets_lost,
-        (unsigned long long)r->packets_tx, (unsigned long long)r->packets_retransmitted,
+        (unsigned long long)r->packets_tx, (unsigned long long)r->frames_retransmitted,
         span_text(r->rtt_min_ns, a), span_text((uint64_t)per((double)r->rtt_sum_ns, r->rtt_count), b),
         span_text(r->rtt_max_ns, c));
 }

@@ -279,11 +279,13 @@ static void scan(struct load_worker *w, plx_time now)
     struct load *l = w->load;
 
     load_slots_time_out(w, now);
-    for (uint32_t i = 0; i < w->conn_count; i++)
-        if (w->conns[i].is_blocked && w->conns[i].state == CONN_OPEN) {
-            w->conns[i].is_blocked = false;
-            load_conn_settle(&w->conns[i]);
-        }
+    for (uint32_t i = 0; i < w->conn_count; i++) {
+        struct load_conn *c = &w->conns[i];
+        if (c->state != CONN_OPEN && c->state != CONN_LEAVING)
+            continue;
+        c->is_blocked = false;
+        load_conn_settle(c);
+    }
     w->missing += w->missing_later;
     w->missing_later = 0;
     load_conns_open(w);

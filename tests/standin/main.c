@@ -1,7 +1,7 @@
 // main.c -- the stand-in as a program: plx-standin PORT CERT KEY STALL_AFTER_MS STALL_MS DELAY_MS...
 //
-// Serves on 127.0.0.1 until SIGTERM, then prints a line for every answer: when the request came and when it was answered, in
-// nanoseconds of the monotonic clock, in the order of answers.
+// Serves on 127.0.0.1 until SIGTERM, then prints a line for every answer: the how manieth request it was, when it came and when
+// it was answered, in nanoseconds of the monotonic clock.
 
 #include <signal.h>
 #include <stdio.h>
@@ -64,8 +64,8 @@ int main(int argc, char **argv)
     prctl(PR_SET_TIMERSLACK, 1);
     enum plx_err r = plx_engine_run(engine);
     for (uint64_t i = 0; i < s.record_count; i++)
-        printf("%llu %llu\n", (unsigned long long)s.records[i].came_ns,
-               (unsigned long long)s.records[i].answered_ns);
+        printf("%llu %llu %llu\n", (unsigned long long)s.records[i].number,
+               (unsigned long long)s.records[i].came_ns, (unsigned long long)s.records[i].answered_ns);
     plx_engine_free(engine);
     standin_fini(&s);
     return r == PLX_OK ? 0 : 1;

@@ -47,7 +47,7 @@ static void on_request(struct plx_h3_req *req, const struct plx_h3_head *head, b
         return;
     }
     struct standin_wait *w = &q->v[q->next++ % STANDIN_WAITING_MAX];
-    *w = (struct standin_wait){req, plx_core_now(core), {now.ns + s->delays[kind].ns}};
+    *w = (struct standin_wait){req, plx_core_now(core), {now.ns + s->delays[kind].ns}, s->requests - 1};
     plx_h3_req_set_user(req, w);
     arm(s, core);
 }
@@ -76,7 +76,7 @@ static void answer(struct standin *s, struct standin_wait *w, plx_time now)
         if (s->records == NULL)
             abort();
     }
-    s->records[s->record_count++] = (struct standin_record){w->came.ns, now.ns};
+    s->records[s->record_count++] = (struct standin_record){w->number, w->came.ns, now.ns};
 }
 
 static void on_alarm(void *ctx, struct plx_core *core, plx_time now)

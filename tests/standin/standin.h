@@ -16,6 +16,7 @@ enum { STANDIN_DELAYS_MAX = 8, STANDIN_WAITING_MAX = 1 << 16 };
 struct standin_wait {
     struct plx_h3_req *req; // NULL: it has gone meanwhile
     plx_time came, due;
+    uint64_t number; // the n-th request
 };
 
 struct standin_queue { // in order of arrival, which with one delay is the order of answers
@@ -24,7 +25,7 @@ struct standin_queue { // in order of arrival, which with one delay is the order
 };
 
 struct standin_record {
-    uint64_t came_ns, answered_ns;
+    uint64_t number, came_ns, answered_ns;
 };
 
 struct standin {
