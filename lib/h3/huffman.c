@@ -62,6 +62,15 @@ struct window {
     unsigned count;
 };
 
+// The last 1 to 7 octets, aligned to the top: loads that overlap instead of a loop, because most strings are that short.
+static uint64_t load_rest(const uint8_t *p, size_t left)
+{
+    if (left >= 4)
+        return (uint64_t)plx_load_be32(p) << 32 | (uint64_t)plx_load_be32(p + left - 4) << (64 - 8 * left);
+    return (uint64_t)p[0] << 56 | (uint64_t)p[left >> 1] << (56 - 8 * (left >> 1)) |
+           (uint64_t)p[left - 1] << (64 - 8 * left);
+}
+
 static void refill(struct window *w)
 {
     if (w->end - w->p >= 8) {
@@ -71,10 +80,13 @@ static void refill(struct window *w)
         w->count += octets * 8;
         return;
     }
-    while (w->count <= 56 && w->p < w->end) {
-        w->bits |= (uint64_t)*w->p++ << (56 - w->count);
-        w->count += 8;
-    }
+    size_t left = (size_t)(w->end - w->p), octets = (63 - w->count) >> 3;
+    if (left == 0 || octets == 0)
+        return;
+    w->bits |= load_rest(w->p, left) >> w->count;
+    octets = octets < left ? octets : left;
+    w->p += octets;
+    w->count += (unsigned)octets * 8;
 }
 
 // The symbol that the 32 bits begin with, when it is longer than FAST_BITS.
@@ -154,6 +166,18 @@ enum plx_huffman plx_huffman_decode(const uint8_t *src, size_t len, uint8_t *dst
             continue; // a long code may need more bits than there are: fetch them first
         if (w.count < FAST_BITS && w.p < w.end)
             continue;
+        // The last bits, with ones behind them like padding: an entry counts when it ends within what there is.
+        while (w.p == w.end && w.count > 0 && w.count < FAST_BITS && to_end - to >= 2) {
+            uint32_t e = huffman_fast[(w.bits | ~UINT64_C(0) >> w.count) >> (64 - FAST_BITS)];
+            if (entry_count(e) == 0 || entry_bits(e) > w.count)
+                break;
+            entry_put(e, to);
+            to += entry_count(e);
+            w.bits <<= entry_bits(e);
+            w.count -= entry_bits(e);
+        }
+        if (w.p == w.end && padding_is_valid(&w)) // no symbol is that short and all ones
+            break;
 
         unsigned sym;
         if (!one_symbol(&w, &sym))
