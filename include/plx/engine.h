@@ -144,7 +144,7 @@ PLX_API struct plx_core *plx_conn_core(const struct plx_conn *conn);
 struct plx_connect_cfg {
     const char *server_name; // SNI and the name to verify; a DNS name or a numeric address
     struct plx_addr peer;
-    struct plx_addr local; // af NONE: chosen by the port
+    struct plx_addr local; // af NONE: chosen by the port; port 0: an address of ours, and any port
     bool own_port;         // a source port of its own (kernel sockets), for servers that need it
     const void *session;   // from on_session, NULL for a full handshake
     size_t session_len;

@@ -30,7 +30,7 @@ enum plx_err plx_core_connect(struct plx_core *k, const struct plx_connect_cfg *
             return PLX_ERR_SYSTEM;
         }
         client.local = e->source;
-    } else if (k->frames != NULL && client.local.af == PLX_AF_NONE) {
+    } else if (k->frames != NULL && (client.local.af == PLX_AF_NONE || client.local.port == 0)) {
         plx_frames_source(k, &cfg->peer, cfg->own_port, &client.local);
     }
     e->wants_h3 = k->engine->cfg.h3 != NULL;

@@ -82,12 +82,11 @@ void plx_frames_source(struct plx_core *k, const struct plx_addr *peer, bool own
 {
     struct plx_frames *f = k->frames;
 
-    *local = (struct plx_addr){.af = peer->af, .port = f->next_port};
-    for (uint8_t i = 0; i < f->net.cfg.addr_count; i++)
-        if (f->net.cfg.addrs[i].ip.af == peer->af) {
-            memcpy(local->ip, f->net.cfg.addrs[i].ip.ip, sizeof local->ip);
-            break;
-        }
+    for (uint8_t i = 0; i < f->net.cfg.addr_count && local->af == PLX_AF_NONE; i++)
+        if (f->net.cfg.addrs[i].ip.af == peer->af)
+            *local = f->net.cfg.addrs[i].ip;
+    local->af = peer->af;
+    local->port = f->next_port;
     if (own_port)
         f->next_port = f->next_port == CLIENT_PORT_LAST ? CLIENT_PORT_FIRST : f->next_port + 1;
 }

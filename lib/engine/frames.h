@@ -43,7 +43,7 @@ bool plx_frames_rx(struct plx_core *k, struct plx_pkt *pkt);
 uint16_t plx_frames_tx(struct plx_core *k, struct plx_pkt **pkts, uint16_t count);
 // Once per breath: questions that are pending, held packets, news of other cores.
 void plx_frames_breath(struct plx_core *k);
-// A source address for a client's connection to peer; a port of its own if asked.
+// A source for a client's connection to peer: an address unless *local names one, and a port (its own if asked).
 void plx_frames_source(struct plx_core *k, const struct plx_addr *peer, bool own_port,
                        struct plx_addr *local);
 

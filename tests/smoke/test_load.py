@@ -7,9 +7,11 @@ import json
 import math
 import os
 import sys
+import time
 import zlib
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'interop'))
+import dpdk  # noqa: E402
 import lib  # noqa: E402
 import servers  # noqa: E402
 
@@ -176,13 +178,20 @@ def report(lab, served, ca):
     served.lines()
 
 
-def merge(lab, served, ca):
-    """Eight processes in namespaces of their own would need a network; on one loopback they are eight machines all the same to merge."""
-    files, procs = [], []
+def merge(lab, site, ca):
+    """Eight machines: namespaces with a wire each to the server's, and processes that begin at one moment."""
+    server_ns, there = lab.netns('server'), []
+    for i in range(8):
+        there.append(lab.netns(f'client{i}'))
+        lab.veth(server_ns, there[i], [f'10.70.{i}.1/24'], [f'10.70.{i}.2/24'])
+    log = lab.path('eight.log')
+    server = servers.plx_serve(lab, site, '--access-log', log, addresses=('0.0.0.0',), netns=server_ns)
+    files, procs, start = [], [], int(time.time()) + 3
     for i in range(8):
         files.append(lab.path(f'part-{i}.json'))
         procs.append(lab.start(f'part-{i}', [lab.program('apps/plx-load'), '--cacert', ca, '-c', 2, '-m', 2, '-n', 100 + i, '--json', files[-1],
-                                             served.url('64.bin')]))
+                                             '--start-at', start, '--connect-to', f'10.70.{i}.1:{server.port}', f'https://localhost:{server.port}/64.bin'],
+                               netns=there[i]))
     done = [p.wait(60) for p in procs]
     total = lab.path('total.json')
     code, text = lab.call('merge', [lab.program('apps/plx-load'), 'merge', '--json', total, '--max-errors', 0, *files])
@@ -192,7 +201,11 @@ def merge(lab, served, ca):
     for p in parts:
         for value, count in p['latency']['request']['buckets']:
             want[value] = want.get(value, 0) + count
-    ok = done == [0] * 8 and code == 0 and whole['counts'].get('ok') == sum(100 + i for i in range(8)) == len(served.lines())
+    ok = done == [0] * 8 and code == 0 and whole['counts'].get('ok') == sum(100 + i for i in range(8))
+    with open(log) as f:
+        lines = [line.split() for line in f]
+    ok = ok and len(lines) == whole['counts']['ok'] and {line[1].split(':')[0] for line in lines} == {f'10.70.{i}.2' for i in range(8)}
+    server.stop()
     ok = ok and dict(map(tuple, whole['latency']['request']['buckets'])) == want and whole['counts']['processes'] == 8
     ok = ok and whole['counts']['late_max_ns'] == max(p['counts']['late_max_ns'] for p in parts)
     ok = ok and whole['latency']['request']['max'] == max(p['latency']['request']['max'] for p in parts)
@@ -203,6 +216,24 @@ def merge(lab, served, ca):
         f.write('}')
     code, text = lab.call('merge', [lab.program('apps/plx-load'), 'merge', *files])
     lab.check('merge_broken_file', code == 1 and files[0] in text, text)
+
+
+def past_the_kernel(lab, site, ca):
+    """Over memif, from two source addresses in turn, and a port for every connection."""
+    socket, log, netns = lab.path('memif.sock'), lab.path('memif.log'), lab.netns('memif')
+    ours, theirs = (f'net_memif0,socket={socket},socket-abstract=no,role={role},mac=02:00:00:00:00:0{n}' for role, n in (('server', 1), ('client', 2)))
+    server = servers.plx_serve(lab, site, '--ip', '10.71.0.1/24', '--access-log', log, driver='ethdev', addresses=('10.71.0.1',), netns=netns,
+                               eal=dpdk.eal(ours, 'loadserver'))
+    path = lab.path('memif.json')
+    code, text = lab.call('plx-load', [lab.program('apps/plx-load'), '--cacert', ca, '-c', 10, '-m', 3, '-n', 3000, '--json', path, '--driver', 'ethdev',
+                                       '--ip', '10.71.0.2/24', '--ip', '10.71.0.3/24', '--connect-to', f'10.71.0.1:{server.port}',
+                                       f'https://localhost:{server.port}/1k.bin', '--', *dpdk.eal(theirs, 'loadclient')], netns=netns)
+    server.stop()
+    counts = json.load(open(path))['counts'] if os.path.exists(path) else {'ok': None}
+    with open(log) as f:
+        sources = {line.split()[1] for line in f}
+    ok = code == 0 and counts['ok'] == 3000 and len(sources) == 10 and {s.split(':')[0] for s in sources} == {'10.71.0.2', '10.71.0.3'}
+    return ok, f'{code} {sources}\n{text}\n{server.proc.tail()}'
 
 
 def quantile(values, percent):
@@ -257,7 +288,8 @@ def test(lab):
     lab.attempt('hq', hq, lab, served, cert.ca)
     lab.attempt('outcomes', outcomes, lab, served, cert.ca)
     lab.attempt('report', report, lab, served, cert.ca)
-    lab.attempt('merge', merge, lab, served, cert.ca)
+    lab.attempt('merge', merge, lab, site, cert.ca)
+    lab.attempt('past_the_kernel', past_the_kernel, lab, site, cert.ca)
     served.server.stop()
     lab.attempt('statistics', statistics, lab, cert.ca, cert)
 
