@@ -1,8 +1,8 @@
 // plx/engine.h -- an engine: one port, one or more cores, connections of both roles.
 //
-// Each worker (struct plx_core) runs on a thread of its own, pinned if asked, owns a queue of the port and everything that
-// happens on it, and shares nothing with the others. A program says what it wants in struct plx_engine_cfg, makes the engine, and runs
-// it; from then on its handlers are called on the workers.
+// Each worker (struct plx_core) runs on a thread of its own, pinned if asked, owns a queue of the port and
+// everything that happens on it, and shares nothing with the others. A program says what it wants in struct
+// plx_engine_cfg, makes the engine, and runs it; from then on its handlers are called on the workers.
 //
 //   struct plx_engine_cfg cfg;
 //   plx_engine_cfg_init(&cfg);
@@ -39,8 +39,8 @@ enum plx_retry {
     PLX_RETRY_NEVER
 };
 
-// How the engine is made. plx_engine_cfg_init() fills in the defaults named here; everything pointed to must live as long
-// as the call of plx_engine_new(), handlers and their ctx as long as the engine.
+// How the engine is made. plx_engine_cfg_init() fills in the defaults named here; everything pointed to must
+// live as long as the call of plx_engine_new(), handlers and their ctx as long as the engine.
 struct plx_engine_cfg {
     // --- the port -------------------------------------------------------------------------------------------
     struct plx_port *port; // required; owned by the engine from plx_engine_new() on, also when that fails
@@ -96,7 +96,8 @@ struct plx_engine_cfg {
     const struct plx_h3_handler *h3;    // connections whose ALPN is "h3"
     const struct plx_conn_handler *raw; // all others
     void *ctx;                          // given to the next three
-    // Called on each worker's thread before its first breath; what it returns is plx_core_user(). May be NULL.
+    // Called on each worker's thread before its first breath; what it returns is plx_core_user(). May be
+    // NULL.
     void *(*on_core_start)(void *ctx, struct plx_core *core);
     void (*on_core_stop)(void *ctx, struct plx_core *core);
     // Called on each worker about every tick (default 100 ms).
@@ -108,37 +109,75 @@ struct plx_engine_cfg {
     void (*log)(void *ctx, int level, const char *line);
 };
 
+// Fills in the defaults that struct plx_engine_cfg names, and zero elsewhere. Any thread.
 PLX_API void plx_engine_cfg_init(struct plx_engine_cfg *cfg);
 
-// Opens the port, loads certificates, makes the pools. NULL with one sentence in err (cause and remedy). Starting thread.
+// Opens the port, loads certificates, makes the pools.
+//
+// Ownership: the engine is the caller's, for plx_engine_free(). cfg is copied; cfg->port is taken, also on
+//            failure.
+// Context:   the starting thread. Two engines may live in one process.
+// Returns:   the engine, or NULL with one sentence in err that names the cause and the remedy; nothing is
+//            left open then.
+// Cost:      address space of all pools at once; of their pages, what is touched.
 PLX_API struct plx_engine *plx_engine_new(const struct plx_engine_cfg *cfg, char *err, size_t err_len);
 
-// Runs worker 0 on the calling thread and the others on threads of their own, until plx_engine_stop() has taken effect on all.
+// Runs worker 0 on the calling thread and the others on threads of their own, until plx_engine_stop() has
+// taken effect on all.
+//
+// Context:   any one thread, once per engine.
+// Returns:   PLX_OK          all have ended as asked
+//            PLX_ERR_SYSTEM  a thread could not be started: the others were stopped; lower cfg.workers, or
+//                            raise the limit of threads
 PLX_API PLX_MUST_USE enum plx_err plx_engine_run(struct plx_engine *e);
 
-// Ends plx_engine_run(): HTTP/3 connections get GOAWAY and may finish their requests for at most `grace`; then what is left is
-// closed. A second call with grace 0 ends it at once. Any thread, and safe in a signal handler.
+// Ends plx_engine_run(): HTTP/3 connections get GOAWAY and may finish their requests for at most `grace`;
+// then what is left is closed. A second call with grace 0 ends it at once. Any thread, and safe in a signal
+// handler. O(workers).
+// See: RFC 9114 section 5.2
 PLX_API void plx_engine_stop(struct plx_engine *e, plx_dur grace);
 
-// After plx_engine_run() has returned (or was never called). Closes the port.
+// After plx_engine_run() has returned (or was never called). Closes the port, and frees it with everything
+// else; NULL is fine. Connections that are left hear on_close from inside. The thread that ran the engine, or
+// made it.
 PLX_API void plx_engine_free(struct plx_engine *e);
 
-// What is in force: driver, addresses, offloads, instruction set. One line, lives as long as the engine.
+// What is in force: driver, addresses, offloads, instruction set. One line, lives as long as the engine. Any
+// thread.
 PLX_API const char *plx_engine_describe(const struct plx_engine *e);
+
+// What the port can do and is bound to. Lives as long as the engine, never changes. Any thread.
 PLX_API const struct plx_port_caps *plx_engine_caps(const struct plx_engine *e);
+
+// How many workers there are. Any thread.
 PLX_API uint16_t plx_engine_workers(const struct plx_engine *e);
+
+// Worker `index`, below plx_engine_workers() (checked). Lives as long as the engine. Any thread; what may be
+// done with it there is for its own thread.
 PLX_API struct plx_core *plx_engine_core(struct plx_engine *e, uint16_t index);
 
 // --- on a worker -------------------------------------------------------------------------------------------
 
+// Its number, 0 to plx_engine_workers() - 1. Any thread.
 PLX_API uint16_t plx_core_index(const struct plx_core *core);
+
+// What on_core_start returned on it; NULL before. Its own thread.
 PLX_API void *plx_core_user(const struct plx_core *core);
-PLX_API plx_time plx_core_now(const struct plx_core *core); // the clock of this breath
-// Asks for one call of cfg.on_alarm at `at`, exact to the breath (a tick and its 100 ms are for housekeeping); a worker that sleeps
-// wakes up for it. There is one alarm per worker: a later call moves it, PLX_NEVER takes it back, and after it went off it is unset. A
-// program with many deadlines keeps their order itself. In the past: the next breath. On the worker, from any callback. O(1).
+
+// The clock of this breath: monotonic, read once per breath, the same for all that happens in it. Its own
+// thread. No system call.
+PLX_API plx_time plx_core_now(const struct plx_core *core);
+
+// Asks for one call of cfg.on_alarm at `at`, exact to the breath (a tick and its 100 ms are for
+// housekeeping); a worker that sleeps wakes up for it. There is one alarm per worker: a later call moves it,
+// PLX_NEVER takes it back, and after it went off it is unset. A program with many deadlines keeps their order
+// itself. In the past: the next breath. On the worker, from any callback. O(1).
 PLX_API void plx_core_alarm(struct plx_core *core, plx_time at);
+
+// The engine that a worker belongs to. Any thread.
 PLX_API struct plx_engine *plx_core_engine(const struct plx_core *core);
+
+// The worker that owns a connection, which is the one that this is called on.
 PLX_API struct plx_core *plx_conn_core(const struct plx_conn *conn);
 
 struct plx_connect_cfg {
@@ -151,9 +190,20 @@ struct plx_connect_cfg {
     void *user; // plx_conn_user() from the first event on
 };
 
-// Starts a client connection on this worker; on_open or on_close of the handler that its ALPN leads to follows. Call on the worker:
-// from on_core_start, on_tick or any handler.
-// PLX_ERR_NOMEM: conns_max or handshakes_max reached. PLX_ERR_INVALID: no peer address. PLX_ERR_SYSTEM: no source port to be had.
+// Starts a client connection on this worker; on_open or on_close of the handler that its ALPN leads to
+// follows, not from inside.
+//
+// Ownership: cfg and all it points to are read before return; *out is Pollux's, good until on_close.
+// Context:   the worker, from on_core_start, on_tick, on_alarm or any handler.
+// Returns:   PLX_OK           *out is on its way
+//            PLX_ERR_INVALID  no peer address or port
+//            PLX_ERR_CLOSED   the engine is stopping; begin nothing new
+//            PLX_ERR_NOMEM    conns_max or handshakes_max reached: try when a connection has closed or a
+//                             handshake has ended
+//            PLX_ERR_SYSTEM   own_port: no source port to be had; close connections, or raise the limit of
+//                             open files
+// Cost:      a TLS object and a key share: tens of microseconds. own_port on kernel sockets: a socket.
+// See:       RFC 9000 section 7, RFC 9001 section 4
 PLX_API PLX_MUST_USE enum plx_err plx_core_connect(struct plx_core *core, const struct plx_connect_cfg *cfg,
                                                    struct plx_conn **out);
 
@@ -173,17 +223,21 @@ struct plx_core_stats {
     uint64_t buffer_bytes; // slab memory in use
     struct plx_port_stats port;
 };
-// Any thread; figures of different counters may be a breath apart. core UINT16_MAX: the sum over all.
+// Counters since the start, of worker `core` or, with UINT16_MAX, the sum over all; zero for a worker that
+// does not exist. Any thread; workers publish them about every tick, so figures may be a tick old, and
+// different counters a moment apart. O(workers).
 PLX_API void plx_engine_stats(const struct plx_engine *e, uint16_t core, struct plx_core_stats *out);
 
 // The same for one's own worker, exact up to the breath before this one. On the worker, from any callback.
 PLX_API void plx_core_stats(struct plx_core *core, struct plx_core_stats *out);
 
-// Reasons for dropped packets: row i has a name and a help text; count of a core (UINT16_MAX: sum). False past the last row.
+// Reasons for dropped packets, one row each: call with i from 0 until it returns false, which it does past
+// the last row. name and help are static; count is of worker `core`, or with UINT16_MAX the sum over all. Any
+// thread, as plx_engine_stats().
 PLX_API bool plx_engine_drops(const struct plx_engine *e, uint16_t core, unsigned i, const char **name,
                               const char **help, uint64_t *count);
 
-// "0.1.0"
+// The library's version, "0.1.0": static. Any thread.
 PLX_API const char *plx_version(void);
 
 #ifdef __cplusplus

@@ -116,16 +116,18 @@ struct plx_port_ops {
     // Sleeps until a packet may have arrived, wake() was called, or max has passed. NULL when !can_wait.
     void (*wait)(struct plx_port *port, uint16_t queue, plx_dur max);
 
-    // Ends a wait() of that queue, from any thread (a packet was put into its hand-off ring). NULL when !can_wait.
+    // Ends a wait() of that queue, from any thread (a packet was put into its hand-off ring). NULL when
+    // !can_wait.
     void (*wake)(struct plx_port *port, uint16_t queue);
 
     // Counters of this queue since open; any thread may read them (monotonic, relaxed).
     void (*stats)(const struct plx_port *port, uint16_t queue, struct plx_port_stats *out);
 
-    // One more source port for a client that wants one per connection: *local gets an unspecified IP and the new
-    // port; packets sent with it as `local` leave from there, and the answers come to this queue. PLX_ERR_SYSTEM when
-    // the system has none left. Owning core, outside of the packet path (it makes a socket). Both are NULL when the
-    // port sends from any port it is told to (frames, loop, sim): then the caller picks numbers itself.
+    // One more source port for a client that wants one per connection: *local gets an unspecified IP and the
+    // new port; packets sent with it as `local` leave from there, and the answers come to this queue.
+    // PLX_ERR_SYSTEM when the system has none left. Owning core, outside of the packet path (it makes a
+    // socket). Both are NULL when the port sends from any port it is told to (frames, loop, sim): then the
+    // caller picks numbers itself.
     PLX_MUST_USE enum plx_err (*source_open)(struct plx_port *port, uint16_t queue, enum plx_af af,
                                              struct plx_addr *local);
     void (*source_close)(struct plx_port *port, uint16_t queue, const struct plx_addr *local);
@@ -136,30 +138,38 @@ struct plx_port {
     void (*free)(struct plx_port *port); // releases the struct itself, after close()
 };
 
-// The ports that come with the library. Each returns a port not yet opened, or NULL when memory is short; free it
-// with plx_port_free() after close(). Context: any thread.
+// The ports that come with the library. Each returns a port not yet opened, or NULL when memory is short;
+// free it with plx_port_free() after close(). Context: any thread.
 PLX_API struct plx_port *plx_port_udp(void);
 PLX_API struct plx_port *plx_port_ethdev(void); // NULL also when the library was built without DPDK
 
-// A recorder between the engine and another port: every packet that passes is appended to a pcapng file (datagram ports get a made-up
-// Ethernet/IP/UDP header), with TLS secrets beside it as the caller's key log allows. Owns `under`.
+// A recorder between the engine and another port: every packet that passes is appended to a pcapng file
+// (datagram ports get a made-up Ethernet/IP/UDP header), with TLS secrets beside it as the caller's key log
+// allows. Owns `under`, which plx_port_free() of the recorder frees; path is copied. NULL when memory is
+// short (`under` is then still the caller's); a file that cannot be written makes open() fail, and says so.
+// Any thread, before the engine is made. Cost: a copy of every packet.
 PLX_API struct plx_port *plx_port_pcap(struct plx_port *under, const char *path);
 
-// Puts lines of a TLS key log (NSS format) into the recording of a port that plx_port_pcap() made and that is open, ahead of the packets
-// still in memory, so that a reader can decrypt what follows. Any thread.
+// Puts lines of a TLS key log (NSS format) into the recording of a port that plx_port_pcap() made and that is
+// open, ahead of the packets still in memory, so that a reader can decrypt what follows. Any thread.
 PLX_API void plx_port_pcap_secrets(struct plx_port *port, const char *text, size_t len);
 
-// From now on packets are stamped with this time instead of the wall clock: for simulations. Before the workers run, or by the only one.
+// From now on packets are stamped with this time instead of the wall clock: for simulations. Before the
+// workers run, or by the only one.
 PLX_API void plx_port_pcap_at(struct plx_port *port, plx_time now);
 
-// Writes out what is in memory; the file is complete up to here. Call it where no worker uses the port (before close(), which does the
-// same silently). Returns PLX_ERR_SYSTEM, with the cause in err, when any write since open() has failed: packets are missing then.
+// Writes out what is in memory; the file is complete up to here. Call it where no worker uses the port
+// (before close(), which does the same silently). Returns PLX_ERR_SYSTEM, with the cause in err, when any
+// write since open() has failed: packets are missing then.
 PLX_API PLX_MUST_USE enum plx_err plx_port_pcap_flush(struct plx_port *port, char *err, size_t err_len);
 
+// Frees a port that is closed or was never opened; NULL is fine. A port that was given to plx_engine_new() is
+// the engine's to free.
 PLX_API void plx_port_free(struct plx_port *port);
 
-// Hands EAL its arguments (those behind "--" on a command line). Once per process, before the first ethdev port opens; without
-// it the port starts EAL with defaults. Returns PLX_ERR_SYSTEM with the cause and the remedy in err.
+// Hands EAL its arguments (those behind "--" on a command line). Once per process, before the first ethdev
+// port opens; without it the port starts EAL with defaults. Returns PLX_ERR_SYSTEM with the cause and the
+// remedy in err.
 PLX_API PLX_MUST_USE enum plx_err plx_eal_init(int argc, char **argv, char *err, size_t err_len);
 
 #ifdef __cplusplus

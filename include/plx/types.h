@@ -64,11 +64,13 @@ struct plx_addr {
     uint32_t scope;   // interface index of a link-local IPv6 address, else 0
 };
 
+// The same address, port and scope. Any thread.
 static inline bool plx_addr_eq(const struct plx_addr *a, const struct plx_addr *b)
 {
     return __builtin_memcmp(a, b, sizeof *a) == 0;
 }
 
+// The same address and scope, whatever the ports. Any thread.
 static inline bool plx_addr_ip_eq(const struct plx_addr *a, const struct plx_addr *b)
 {
     return a->af == b->af && a->scope == b->scope && __builtin_memcmp(a->ip, b->ip, sizeof a->ip) == 0;
@@ -80,7 +82,8 @@ static inline bool plx_addr_ip_eq(const struct plx_addr *a, const struct plx_add
 // "192.0.2.1:443", "[2001:db8::1]:443". Returns buf. Any thread.
 PLX_API const char *plx_addr_str(const struct plx_addr *a, char buf[PLX_ADDR_STRLEN]);
 
-// The reverse: a numeric address with a port; no name is looked up. False when the text is anything else.
+// The reverse: a numeric address with a port; no name is looked up. False when the text is anything
+// else; out is then not to be used. Any thread.
 PLX_API PLX_MUST_USE bool plx_addr_parse(const char *text, struct plx_addr *out);
 
 // --- spans -------------------------------------------------------------------------------------------------
@@ -90,13 +93,15 @@ struct plx_span { // borrowed bytes, not NUL-terminated
     size_t len;
 };
 
-// Somebody who keeps bytes alive. release() is called exactly once for every buffer handed over with this owner, on the core that owns
-// the stream, when the bytes are no longer needed (acknowledged, reset, or the connection is gone). The implementer counts.
+// Somebody who keeps bytes alive. release() is called exactly once for every buffer handed over with this
+// owner, on the core that owns the stream, when the bytes are no longer needed (acknowledged, reset, or the
+// connection is gone). The implementer counts.
 struct plx_owner {
     void (*release)(struct plx_owner *owner, const void *data, size_t len);
 };
 
-// Bytes on their way out, borrowed until owner->release. owner NULL: they outlive the engine (constants, prepared blocks).
+// Bytes on their way out, borrowed until owner->release. owner NULL: they outlive the engine (constants,
+// prepared blocks).
 struct plx_buf {
     const void *data;
     size_t len;
