@@ -39,6 +39,7 @@ struct plx_cids_local {
     uint64_t retire_prior_to; // what we ask the peer to retire
     uint8_t count;
     uint8_t limit; // min(the peer's active_connection_id_limit, PLX_CIDS_LOCAL_MAX)
+    bool may_want; // false: none is TO_SEND, and nobody need look
 };
 
 // first: the ID of the handshake, sequence number 0 (sections 5.1.1). limit is 2 until set.

@@ -34,6 +34,7 @@ static bool add(struct plx_cids_local *l, const struct plx_cid *cid, enum plx_ci
     *to = (struct plx_cid_local){
         .seq = l->next_seq++, .cid = *cid, .state = (uint8_t)state, .was_sent = state == PLX_CID_KNOWN};
     l->count++;
+    l->may_want |= state == PLX_CID_TO_SEND;
     return true;
 }
 
@@ -88,6 +89,8 @@ bool plx_cids_local_rotate(struct plx_cids_local *l)
 void plx_cids_local_write(struct plx_cids_local *l, struct plx_wr *w, struct plx_refs *refs,
                           const uint8_t *reset_key)
 {
+    if (!l->may_want)
+        return;
     for (unsigned i = 0; i < PLX_CIDS_LOCAL_MAX; i++) {
         struct plx_cid_local *c = &l->v[i];
         if (c->state != PLX_CID_TO_SEND)
@@ -103,11 +106,12 @@ void plx_cids_local_write(struct plx_cids_local *l, struct plx_wr *w, struct plx
         c->state = PLX_CID_SENT;
         c->was_sent = true;
     }
+    l->may_want = false;
 }
 
 bool plx_cids_local_wants_write(const struct plx_cids_local *l)
 {
-    for (unsigned i = 0; i < PLX_CIDS_LOCAL_MAX; i++)
+    for (unsigned i = 0; l->may_want && i < PLX_CIDS_LOCAL_MAX; i++)
         if (l->v[i].state == PLX_CID_TO_SEND)
             return true;
     return false;
@@ -123,8 +127,10 @@ void plx_cids_local_on_acked(struct plx_cids_local *l, uint64_t seq)
 void plx_cids_local_on_lost(struct plx_cids_local *l, uint64_t seq)
 {
     struct plx_cid_local *c = by_seq(l, seq);
-    if (c != NULL && c->state == PLX_CID_SENT)
+    if (c != NULL && c->state == PLX_CID_SENT) {
         c->state = PLX_CID_TO_SEND;
+        l->may_want = true;
+    }
 }
 
 uint64_t plx_cids_local_on_retire(struct plx_cids_local *l, uint64_t seq, const struct plx_cid *packet_dcid,
@@ -169,6 +175,7 @@ void plx_cids_local_verify(const struct plx_cids_local *l)
             continue;
         count++;
         plx_check(l->v[i].seq < l->next_seq);
+        plx_check(l->may_want || l->v[i].state != PLX_CID_TO_SEND);
         for (unsigned k = 0; k < i; k++)
             plx_check(l->v[k].state == PLX_CID_FREE || l->v[k].seq != l->v[i].seq);
     }

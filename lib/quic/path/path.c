@@ -269,14 +269,22 @@ void plx_path_on_sent(struct plx_path *p, size_t bytes)
 
 static bool wants_probe(const struct plx_path *p, plx_time now)
 {
-    if (p->state == PLX_PATH_FREE || plx_path_allowance(p) < ALLOWANCE_MIN)
+    if (p->response_count == 0 &&
+        (plx_time_is_never(p->challenge_at) || !plx_time_reached(p->challenge_at, now)))
         return false;
-    return p->response_count > 0 ||
-           (!plx_time_is_never(p->challenge_at) && plx_time_reached(p->challenge_at, now));
+    return p->state != PLX_PATH_FREE && plx_path_allowance(p) >= ALLOWANCE_MIN;
+}
+
+// Nearly always: the other slots are free then, and asking costs one line of memory.
+static bool has_one(const struct plx_paths *ps)
+{
+    return ps->candidate == PLX_PATH_NONE && ps->previous == PLX_PATH_NONE;
 }
 
 uint8_t plx_paths_next_probe(const struct plx_paths *ps, plx_time now)
 {
+    if (has_one(ps))
+        return wants_probe(&ps->v[ps->active], now) ? ps->active : PLX_PATH_NONE;
     for (uint8_t i = 0; i < PLX_PATHS_MAX; i++)
         if (wants_probe(&ps->v[i], now))
             return i;
@@ -369,8 +377,9 @@ void plx_paths_refresh_cids(struct plx_paths *ps, struct plx_cids_peer *cids)
 plx_time plx_paths_deadline(const struct plx_paths *ps)
 {
     plx_time at = PLX_NEVER;
+    bool is_one = has_one(ps);
 
-    for (unsigned i = 0; i < PLX_PATHS_MAX; i++) {
+    for (unsigned i = is_one ? ps->active : 0; i < (is_one ? ps->active + 1u : PLX_PATHS_MAX); i++) {
         const struct plx_path *p = &ps->v[i];
         at = plx_time_min(at, p->give_up_at);
         if (plx_path_allowance(p) >= ALLOWANCE_MIN)
