@@ -189,9 +189,8 @@ static const char *check_connect(const struct plx_h3_head *head)
     return is_authority(head->authority) ? NULL : "CONNECT without a valid authority";
 }
 
-static const char *check_authority(const struct plx_h3_head *head, const struct plx_field *host)
+static const char *check_authority(const struct plx_h3_head *head, const struct plx_field *host, bool is_web)
 {
-    bool is_web = plx_span_is(head->scheme, "https") || plx_span_is(head->scheme, "http");
     struct plx_span h = value_of(host);
 
     //= rfc9114 4.3.1 "the request MUST contain either an :authority pseudo-header field or a Host header field"
@@ -207,10 +206,8 @@ static const char *check_authority(const struct plx_h3_head *head, const struct 
     return NULL;
 }
 
-static const char *check_path(const struct plx_h3_head *head)
+static const char *check_path(const struct plx_h3_head *head, bool is_web)
 {
-    bool is_web = plx_span_is(head->scheme, "https") || plx_span_is(head->scheme, "http");
-
     if (!is_path(
             head->path)) //= rfc9114 4.3.1 "This pseudo-header field MUST NOT be empty for \"http\" or \"https\" URIs"
         return is_web || head->path.len > 0 ? "invalid :path" : NULL;
@@ -232,10 +229,11 @@ const char *plx_message_check_request(const struct plx_h3_head *head, const stru
     if (is_connect && head->protocol.p == NULL)
         return check_connect(head);
     //= rfc9114 4.3.1 "exactly one value for the :method, :scheme, and :path pseudo-header fields"
-    if (!is_scheme(head->scheme) || head->path.p == NULL)
+    bool is_web = plx_span_is(head->scheme, "https") || plx_span_is(head->scheme, "http");
+    if ((!is_web && !is_scheme(head->scheme)) || head->path.p == NULL)
         return "no valid :scheme and :path";
-    const char *why = check_path(head);
-    return why != NULL ? why : check_authority(head, host);
+    const char *why = check_path(head, is_web);
+    return why != NULL ? why : check_authority(head, host, is_web);
 }
 
 const char *plx_message_read_request(const struct plx_qpack_section *s, bool allows_protocol,
