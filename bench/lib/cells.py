@@ -1,0 +1,114 @@
+"""cells.py -- the names of measurements, and which of them are standard.
+
+A cell is one server under one load:
+
+    SYSTEM/PROTOCOL/BODY/mSTREAMS/cCONNECTIONS      pollux-udp/h3/64/m10/c64    nginx/h1-tls/1K/m1/c32    pollux-memif/h3/1G/m1/c1
+    SYSTEM/PROTOCOL-handshake/BODY/full|resumed     one request per connection  nginx/h3-handshake/64/resumed
+
+The name says everything: any name of that form can be asked for, the standard ones are only the usual choice.
+"""
+import dataclasses
+import re
+
+POLLUX = ('pollux-udp', 'pollux-xdp', 'pollux-memif')
+SYSTEMS = {**{s: ('h3',) for s in POLLUX}, 'nginx': ('h3', 'h1-tls', 'h2-tls'), 'haproxy': ('h3', 'h1-tls', 'h2-tls'), 'caddy': ('h3',)}
+UNITS = {'': 1, 'K': 1 << 10, 'M': 1 << 20, 'G': 1 << 30}
+HANDSHAKE_CONNS = 16  # so many at once: enough that the server never waits, few enough that no queue builds up
+
+
+class BadCell(Exception):
+    """The name cannot be measured; the message says why."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    name: str
+    system: str
+    protocol: str   # h3, h1-tls, h2-tls
+    body: str       # as written: the file has that name
+    size: int
+    streams: int
+    conns: int
+    handshake: str  # '', 'full' or 'resumed'
+
+    @property
+    def is_pollux(self):
+        return self.system in POLLUX
+
+    @property
+    def is_polling(self):
+        """It never sleeps: processor time says nothing, its own busy time does."""
+        return self.system in ('pollux-xdp', 'pollux-memif')
+
+    @property
+    def is_download(self):
+        """So large that a rate of requests means nothing."""
+        return self.size >= 64 << 20
+
+
+def body_size(text):
+    match = re.fullmatch(r'(\d+)([KMG]?)', text)
+    if not match or not 1 <= (size := int(match[1]) * UNITS[match[2]]) <= 16 << 30:
+        raise BadCell(f'{text!r} is no body: a number, with K, M or G behind it, 1 to 16G')
+    return size
+
+
+def number(text, letter, most):
+    match = re.fullmatch(letter + r'([1-9]\d{0,6})', text)
+    if not match or int(match[1]) > most:
+        raise BadCell(f'{text!r}: expected {letter} and a number from 1 to {most}')
+    return int(match[1])
+
+
+def parse(name):
+    parts = name.split('/')
+    if len(parts) not in (4, 5) or parts[0] not in SYSTEMS:
+        raise BadCell(f'{name!r}: expected SYSTEM/PROTOCOL/BODY/mSTREAMS/cCONNECTIONS or SYSTEM/PROTOCOL-handshake/BODY/full|resumed, '
+                      f'SYSTEM one of {", ".join(SYSTEMS)}')
+    system, protocol, body = parts[:3]
+    is_handshake = protocol.endswith('-handshake')
+    protocol = protocol.removesuffix('-handshake')
+    if protocol not in SYSTEMS[system]:
+        raise BadCell(f'{name}: {system} is measured over {", ".join(SYSTEMS[system])}')
+    size = body_size(body)
+    if system == 'haproxy' and size > 100 << 10:
+        raise BadCell(f'{name}: haproxy serves no files; bodies up to 100K it answers out of its own memory')
+    if is_handshake != (len(parts) == 4):
+        raise BadCell(f'{name}: a handshake cell ends with /full or /resumed, any other with /mSTREAMS/cCONNECTIONS')
+    if is_handshake:
+        if parts[3] not in ('full', 'resumed'):
+            raise BadCell(f'{name}: a handshake is full or resumed')
+        if protocol == 'h2-tls' or (protocol == 'h1-tls' and parts[3] == 'resumed'):
+            raise BadCell(f'{name}: wrk measures full handshakes over h1-tls; nothing in Debian measures this one')
+        return Cell(name, system, protocol, body, size, 1, HANDSHAKE_CONNS, parts[3])
+    streams, conns = number(parts[3], 'm', 1000), number(parts[4], 'c', 65536)
+    if protocol == 'h1-tls' and streams != 1:
+        raise BadCell(f'{name}: a connection of HTTP/1.1 has one request at a time')
+    return Cell(name, system, protocol, body, size, streams, conns, '')
+
+
+def standard():
+    """The names that `bench/macro --list` prints, in the order in which they are run."""
+    names = []
+    for body in ('64', '1K', '16K', '100K'):
+        for conns in (32, 1024):
+            for streams in (1, 10, 100):
+                for system, protocols in SYSTEMS.items():
+                    names += [f'{system}/{p}/{body}/m{streams}/c{conns}' for p in protocols if p != 'h1-tls' or streams == 1]
+    for system, protocols in SYSTEMS.items():
+        if system != 'haproxy':
+            names += [f'{system}/{p}/1G/m1/c1' for p in protocols]
+    for system, protocols in SYSTEMS.items():
+        names += [f'{system}/h3-handshake/64/{kind}' for kind in ('full', 'resumed')]
+        names += [f'{system}/h1-tls-handshake/64/full'] if 'h1-tls' in protocols else []
+    return names
+
+
+def first():
+    """The cells of the first measurement: 64 octets, Pollux over kernel sockets beside nginx over HTTP/3 and over TCP."""
+    names = []
+    for conns in (32, 64):
+        for streams in (1, 10):
+            names += [f'{system}/h3/64/m{streams}/c{conns}' for system in ('pollux-udp', 'nginx')]
+        names.append(f'nginx/h1-tls/64/m1/c{conns}')
+    return names

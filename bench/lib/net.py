@@ -1,0 +1,68 @@
+"""net.py -- the network that a measurement runs over: namespaces of its own, removed at the end, whatever the end.
+
+    lo     one namespace; server and generator talk over its loopback device (MTU 65536: TCP never segments there, datagrams of QUIC are
+           as large as everywhere)
+    veth   two namespaces and a veth pair, MTU 1500, segmentation and receive offloads off: every packet is a packet
+"""
+import os
+import subprocess
+
+SERVER, CLIENT, PREFIX = '10.214.0.1', '10.214.0.2', 24
+
+
+def ip(*args):
+    done = subprocess.run(['ip', *args], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise RuntimeError(f'ip {" ".join(args)}: {done.stderr.strip()}')
+
+
+class Net:
+    def __init__(self, kind, tag):
+        """kind: lo, veth, or raw: a veth pair whose server end has no address in the kernel."""
+        self.kind, self.names = kind, []
+        self.address = '127.0.0.1' if kind == 'lo' else SERVER
+        self.device = 'lo' if kind == 'lo' else f'pm{os.getpid() % 100000}{tag}0'
+        try:
+            self.server_ns = self._make(f'plxm{os.getpid()}{tag}s')
+            self.client_ns = self.server_ns if kind == 'lo' else self._make(f'plxm{os.getpid()}{tag}c')
+            if kind != 'lo':
+                self._pair(tag)
+        except BaseException:
+            self.close()
+            raise
+
+    def _make(self, name):
+        ip('netns', 'add', name)
+        self.names.append(name)
+        ip('-n', name, 'link', 'set', 'lo', 'up')
+        return name
+
+    def _pair(self, tag):
+        other = self.device[:-1] + '1'
+        ip('-n', self.server_ns, 'link', 'add', self.device, 'mtu', '1500', 'type', 'veth', 'peer', 'name', other, 'mtu', '1500',
+           'netns', self.client_ns)
+        for ns, device, address in ((self.server_ns, self.device, SERVER), (self.client_ns, other, CLIENT)):
+            features = ['tso', 'gso', 'gro', 'ufo', 'tx-udp-segmentation'] + (['tx'] if self.kind == 'raw' else [])
+            for feature in features:  # one by one: a kernel that lacks one has the others
+                subprocess.run(['ip', 'netns', 'exec', ns, 'ethtool', '-K', device, feature, 'off'], capture_output=True)
+            if self.kind != 'raw' or ns == self.client_ns:
+                ip('-n', ns, 'addr', 'add', f'{address}/{PREFIX}', 'dev', device)
+            ip('-n', ns, 'link', 'set', device, 'up')
+
+    def packets(self):
+        """Packets that have passed the server's device, both ways."""
+        done = subprocess.run(['ip', 'netns', 'exec', self.server_ns, 'cat', '/proc/net/dev'], capture_output=True, text=True)
+        for row in done.stdout.splitlines():
+            name, _, fields = row.partition(':')
+            if name.strip() == self.device:
+                counts = fields.split()
+                return int(counts[1]) + (0 if self.kind == 'lo' else int(counts[9]))  # on lo, everything sent is received
+        return 0
+
+    def argv(self, side, argv):
+        return ['ip', 'netns', 'exec', self.server_ns if side == 'server' else self.client_ns, *argv]
+
+    def close(self):
+        for name in self.names:
+            subprocess.run(['ip', 'netns', 'del', name], capture_output=True)
+        self.names = []

@@ -1,0 +1,71 @@
+"""profile_of.py -- where a server's time goes under a cell's load: perf samples by symbol, and added up by layer."""
+import collections
+import os
+import re
+import shutil
+import subprocess
+
+import generators
+
+# The first pattern that a symbol's name matches says whose it is; names of the kernel are apart by their "[k]".
+LAYERS = (
+    ('packet protection', r'gcm|ghash|aes|ipsec|_mb_|imb_|plx_aead|plx_seal|plx_open|plx_mask|plx_hp|plx_crypto|ecb|sha|hkdf'),
+    ('TLS', r'^SSL|^EVP|^ossl|^OPENSSL|^CRYPTO_|^tls_|plx_tls|^EC|^BN_|x25519|bn_'),
+    ('HTTP/3 and QPACK', r'plx_h3|plx_qpack|plx_huff'),
+    ('recovery and pacing', r'plx_rtt|plx_sent|plx_cc|plx_cubic|plx_newreno|plx_recovery|plx_loss|plx_pacer|plx_ack|plx_range'),
+    ('QUIC', r'plx_conn|plx_stream|plx_frame|plx_pkt|plx_varint|plx_cid|plx_flow|plx_path|plx_wire|plx_pn|plx_quic|plx_send|plx_recv|plx_space'),
+    ('engine and timers', r'plx_core|plx_engine|plx_wheel|plx_table|plx_burst|plx_pool|plx_timer|breath|plx_phase|plx_'),
+    ('copy and clear', r'mem(cpy|move|set|cmp)'),
+)
+
+
+def layer_of(dso, symbol, is_kernel):
+    if is_kernel:
+        return 'kernel'
+    for name, pattern in LAYERS:
+        if re.search(pattern, symbol, re.I):
+            return name
+    return 'application and other' if 'lib' not in dso else f'other ({dso})'
+
+
+def rows_of(data):
+    """[(per cent, dso, is_kernel, symbol)] of a perf.data file."""
+    done = subprocess.run(['perf', 'report', '-i', data, '--stdio', '--no-children', '-g', 'none', '-F', 'overhead,dso,symbol', '-t', '|'],
+                          capture_output=True, text=True, errors='replace', timeout=300)
+    out = []
+    for line in done.stdout.splitlines():
+        match = re.match(r'\s*([\d.]+)%?\s*\|\s*(\S+)\s*\|\s*\[(.)\]\s*(\S.*?)\s*$', line)
+        if match:
+            out.append((float(match[1]), match[2], match[3] == 'k', match[4]))
+    if not out:
+        raise generators.LoadError(f'perf saw nothing:\n{done.stderr[-800:]}')
+    return out
+
+
+def record(bench, cell):
+    if not shutil.which('perf'):
+        raise generators.LoadError('perf is missing: apt-get install linux-perf')
+    net = bench.net_of(cell)
+    bench.site.add(cell)
+    data = os.path.join(bench.site.scratch, 'perf.data')
+    with bench.server(cell, net) as server:
+        pids = ','.join(str(p) for p in generators.machine.family(server.pid))
+        perf = subprocess.Popen(['perf', 'record', '-q', '-e', 'cpu-clock', '-F', '1999', '-o', data, '-p', pids], stdin=subprocess.DEVNULL,
+                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            generators.saturate(cell, bench.site, net, server, bench.seconds)
+        finally:
+            perf.send_signal(2)
+            perf.wait(60)
+    return rows_of(data)
+
+
+def markdown(bench, cell):
+    rows = record(bench, cell)
+    layers = collections.Counter()
+    for share, dso, is_kernel, symbol in rows:
+        layers[layer_of(dso, symbol, is_kernel)] += share
+    lines = [f'### {cell.name}', '', '| layer | share |', '|---|--:|'] + [f'| {k} | {v:.1f} % |' for k, v in layers.most_common() if v >= 0.1]
+    lines += ['', '| symbol | of | share |', '|---|---|--:|']
+    lines += [f'| `{symbol}` | {"kernel" if is_kernel else dso} | {share:.1f} % |' for share, dso, is_kernel, symbol in rows[:40]]
+    return '\n'.join(lines) + '\n\n'

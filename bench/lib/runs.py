@@ -1,0 +1,159 @@
+"""runs.py -- cells measured in turn, and what comes out: a median and a spread for each, never an average.
+
+A B C A B C …: what disturbs the machine for a while disturbs every system, not one. Each run has a server of its own, started and
+ended: saturation first, then (with another server) half of that rate for the latency.
+"""
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import tempfile
+import time
+
+import generators
+import machine
+import servers
+from net import Net
+
+NOISY = 20  # per cent of spread above which a figure is not to be believed
+PORTS = range(24000, 25000)
+KEYS = ('requests_per_second', 'server_cpu_us_per_request', 'server_cpu_s_per_gb', 'gbit_per_second', 'datagrams_per_request', 'p50_us', 'p99_us',
+        'failed', 'generator_us_per_request', 'generator_busy_share', 'foreign_cpu_share', 'handshakes_resumed')
+
+
+class Site:
+    """What every server serves: files in memory, one certificate; and a scratch folder."""
+
+    def __init__(self):
+        self.scratch = tempfile.mkdtemp(prefix='plx-macro-', dir='/dev/shm' if os.path.isdir('/dev/shm') else None)
+        os.chmod(self.scratch, 0o755)
+        self.folder = os.path.join(self.scratch, 'site')
+        os.mkdir(self.folder)
+        self.cert, self.key, self.pem = (os.path.join(self.scratch, n) for n in ('cert.pem', 'key.pem', 'both.pem'))
+        subprocess.run(['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2', '-subj',
+                        '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost', '-keyout', self.key, '-out', self.cert],
+                       check=True, capture_output=True)
+        with open(self.pem, 'w') as f:
+            f.write(machine.read(self.cert) + machine.read(self.key))
+
+    def add(self, cell):
+        path = os.path.join(self.folder, cell.body)
+        if os.path.exists(path):
+            return
+        if shutil.disk_usage(self.scratch).free < cell.size + (256 << 20):
+            raise servers.ServerError(f'no room for a file of {cell.size} octets in {self.scratch}')
+        with open(path, 'wb') as f:
+            piece = os.urandom(min(cell.size, 1 << 20))
+            for start in range(0, cell.size, len(piece)):
+                f.write(piece[:cell.size - start])
+
+    def close(self):
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+
+class Bench:
+    """Runs of cells; a context manager that leaves nothing behind."""
+
+    def __init__(self, net, seconds, has_latency=True, say=lambda text: None):
+        self.kind, self.seconds, self.has_latency, self.say = net, seconds, has_latency, say
+        self.site, self.nets, self.ports = Site(), {}, 0
+        os.environ['PLX_PEERS_BIND'] = ''
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 200000) if hard > 0 else 200000, hard))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        for net in self.nets.values():
+            net.close()
+        self.site.close()
+
+    def net_of(self, cell):
+        kind = {'pollux-xdp': 'raw', 'pollux-memif': 'lo'}.get(cell.system, self.kind)
+        if kind not in self.nets:
+            self.nets[kind] = Net(kind, str(len(self.nets)))
+        return self.nets[kind]
+
+    def server(self, cell, net):
+        self.ports += 1
+        return servers.Server(cell, self.site, net, PORTS[(os.getpid() + self.ports) % len(PORTS)])
+
+    def once(self, cell):
+        """One run: the figures of this cell, as the JSON has them."""
+        net = self.net_of(cell)
+        self.site.add(cell)
+        server = self.server(cell, net)
+        try:
+            busy, began = machine.cpu_busy(servers.CPU)[0], time.monotonic()
+            got = generators.saturate(cell, self.site, net, server, self.seconds)
+            busy, wall = machine.cpu_busy(servers.CPU)[0] - busy, time.monotonic() - began
+            whole = server.cpu_seconds()
+        finally:
+            account = server.stop()
+        if cell.is_polling:
+            if account is None:
+                raise servers.ServerError(f'{cell.name}: plx-serve ended without its account; it said:\n{server.text()[-1500:]}')
+            # The account is that of its whole life; warm-up and handshakes are in it, and the requests of the warm-up too.
+            got['server_cpu_s'] = account[0] * got['requests'] / max(1, account[1])
+            foreign = None
+        else:
+            foreign = max(0, busy - whole) / wall
+        out = figures(cell, got)
+        out['foreign_cpu_share'] = foreign
+        if self.has_latency and not cell.is_download and got['requests'] > 0:
+            with self.server(cell, net) as server:
+                half = generators.at_rate(cell, self.site, net, server, self.seconds, out['requests_per_second'] / 2)
+            if half:
+                out.update(p50_us=half.get('p50_us'), p99_us=half.get('p99_us'), failed=out['failed'] + half['failed'])
+        return out
+
+    def all(self, cells, runs, on_run=lambda cell, i, out: None):
+        """{name: [figures, …]}; a run that broke is {'error': …}."""
+        out = {c.name: [] for c in cells}
+        for i in range(runs):
+            for cell in cells:
+                try:
+                    figure = self.once(cell)
+                except (servers.ServerError, generators.LoadError) as e:
+                    figure = {'error': str(e)}
+                    self.say(f'{cell.name}: {e}')
+                out[cell.name].append(figure)
+                on_run(cell, i, figure)
+        return out
+
+
+def figures(cell, got):
+    requests, seconds = got['requests'], max(got['seconds'], 1e-9)
+    gigabytes = got['body_bytes'] / 1e9
+    return {'requests_per_second': requests / seconds,
+            'server_cpu_us_per_request': got['server_cpu_s'] * 1e6 / requests if requests else None,
+            'server_cpu_s_per_gb': got['server_cpu_s'] / gigabytes if gigabytes else None,
+            'gbit_per_second': got['body_bytes'] * 8e-9 / seconds,
+            'datagrams_per_request': got['datagrams'] / got['begun'] if got['begun'] else None,
+            'p50_us': None, 'p99_us': None, 'failed': got['failed'], 'generator_us_per_request': got.get('generator_us_per_request'),
+            'generator_busy_share': got.get('generator_busy_share'), 'handshakes_resumed': got.get('resumed') if cell.handshake else None,
+            'notes': got['notes']}
+
+
+def spread(values):
+    """(max - min) / median, in per cent; None without at least two figures."""
+    values = [v for v in values if v is not None]
+    middle = statistics.median(values) if len(values) > 1 else 0
+    return 100 * (max(values) - min(values)) / middle if middle else None
+
+
+def summary(results):
+    """The cells of the JSON: median, spread and runs of each."""
+    cells = {}
+    for name, figures_all in results.items():
+        good = [f for f in figures_all if 'error' not in f]
+        median = {}
+        for key in KEYS:
+            values = [f[key] for f in good if f.get(key) is not None]
+            median[key] = statistics.median(values) if values else None
+        wide = {key: spread([f.get(key) for f in good]) for key in ('requests_per_second', 'server_cpu_us_per_request', 'p50_us', 'p99_us')}
+        is_noisy = any((wide[k] or 0) > NOISY for k in ('requests_per_second', 'server_cpu_us_per_request'))
+        cells[name] = {'median': median, 'spread_percent': wide, 'is_noisy': is_noisy, 'errors': len(figures_all) - len(good), 'runs': figures_all}
+    return cells

@@ -1,0 +1,191 @@
+"""servers.py -- the systems under test, each serving one folder on CPU 0.
+
+All have the same certificate, TLS 1.3 with AES-128-GCM and X25519, one worker, no access log, and what their own manuals name for
+speed (nginx: sendfile, open_file_cache, GSO). caddy has no setting for the ciphersuite; the generator offers nothing else.
+haproxy serves no files: it answers from its own memory, which spares it the work of a second hop.
+"""
+import os
+import re
+import signal
+import subprocess
+import time
+
+import machine
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.path.abspath(os.environ.get('PLX_BUILD') or os.path.join(TOP, 'build'))
+PEERS = os.path.join(TOP, 'tools', 'peers')
+CPU = '0'
+PATIENCE = 30
+
+
+class ServerError(Exception):
+    """The server would not start, or broke; the message shows what it said."""
+
+
+def program(name):
+    path = os.path.join(BUILD, 'apps', name)
+    if not os.path.exists(path):
+        raise ServerError(f'{path} is missing: ninja -C build apps/{name}')
+    return path
+
+
+def eal(prefix, vdev):
+    """Arguments for DPDK. Without huge pages: the figures are those of any machine, not of one that was prepared."""
+    return ['--', '--no-pci', '--no-huge', '-m', '1024', '--no-telemetry', f'--file-prefix={prefix}', '--vdev', vdev]
+
+
+def memif(scratch, role):
+    return eal(f'plxm{os.getpid()}{role}', f'net_memif0,role={role},socket={scratch}/memif.sock,socket-abstract=no')
+
+
+def write(folder, name, text):
+    path = os.path.join(folder, name)
+    with open(path, 'w') as f:
+        f.write(text)
+    return path
+
+
+def pollux(cell, site, net, port):
+    argv = [program('plx-serve'), '--listen', f'{net.address}:{port}', '--root', site.folder, '--cert', site.cert, '--key', site.key, '--stats',
+            '--ciphers', 'TLS_AES_128_GCM_SHA256', '--groups', 'X25519', '--retry', 'never', '--grace', '200', '--conns', str(max(16384, 2 * cell.conns)),
+            '--streams', str(max(65536, 2 * cell.conns * cell.streams))]
+    if cell.system == 'pollux-xdp':
+        argv += ['--driver', 'ethdev', '--ip', f'{net.address}/24', *eal(f'plxm{os.getpid()}x', f'net_af_xdp0,iface={net.device}')]
+    elif cell.system == 'pollux-memif':
+        argv += ['--driver', 'ethdev', '--ip', f'{net.address}/24', *memif(site.scratch, 'server')]
+    return argv
+
+
+def nginx(cell, site, net, port):
+    folder = site.scratch
+    temps = '\n'.join(f'  {k}_temp_path {folder}/nginx-{k};' for k in ('client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'))
+    listen = {'h3': f'listen {net.address}:{port} quic reuseport; quic_gso on;', 'h1-tls': f'listen {net.address}:{port} ssl;',
+              'h2-tls': f'listen {net.address}:{port} ssl; http2 on;'}[cell.protocol]
+    conf = write(folder, 'nginx.conf', f'''
+daemon off; user root; worker_processes 1; worker_rlimit_nofile 200000; pid {folder}/nginx.pid; error_log stderr error;
+events {{ worker_connections 70000; }}
+http {{
+{temps}
+  access_log off; default_type application/octet-stream;
+  sendfile on; tcp_nopush on; tcp_nodelay on; open_file_cache max=100 inactive=600s; open_file_cache_valid 600s;
+  keepalive_requests 1000000000; keepalive_timeout 600s; http3_max_concurrent_streams 1000; http2_max_concurrent_streams 1000;
+  server {{
+    {listen}
+    ssl_certificate {site.cert}; ssl_certificate_key {site.key}; ssl_protocols TLSv1.3; ssl_session_tickets on;
+    ssl_ecdh_curve X25519; ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256;
+    root {site.folder};
+  }}
+}}
+''')
+    return [PEERS, 'run', 'nginx', '-e', 'stderr', '-p', folder, '-c', conf]
+
+
+def haproxy(cell, site, net, port):
+    bind = {'h3': f'bind quic4@{net.address}:{port} ssl crt {site.pem} alpn h3', 'h1-tls': f'bind {net.address}:{port} ssl crt {site.pem} alpn http/1.1',
+            'h2-tls': f'bind {net.address}:{port} ssl crt {site.pem} alpn h2'}[cell.protocol]
+    # A body that haproxy answers by itself has to fit into a buffer; only where it must, the buffer is larger than usual.
+    bufsize = f'tune.bufsize {cell.size + 16384}' if cell.size > 14 << 10 else ''
+    conf = write(site.scratch, 'haproxy.cfg', f'''
+global
+  nbthread 1
+  limited-quic
+  {bufsize}
+  maxconn 70000
+  tune.h2.fe.max-concurrent-streams 1000
+  tune.quic.frontend.max-streams-bidi 1000
+  ssl-default-bind-options ssl-min-ver TLSv1.3
+  ssl-default-bind-ciphersuites TLS_AES_128_GCM_SHA256
+  ssl-default-bind-curves X25519
+defaults
+  mode http
+  timeout connect 5s
+  timeout client 60s
+  timeout server 60s
+frontend all
+  {bind}
+  http-request return status 200 content-type application/octet-stream file {site.folder}/{cell.body} if {{ path /{cell.body} }}
+  http-request return status 404
+''')
+    return [PEERS, 'run', 'haproxy', '-db', '-f', conf]
+
+
+def caddy(cell, site, net, port):
+    conf = write(site.scratch, 'Caddyfile', f'''
+{{
+    admin off
+    auto_https off
+    default_sni localhost
+    servers {{
+        protocols h1 h2 h3
+    }}
+}}
+https://:{port} {{
+    bind {net.address}
+    tls {site.cert} {site.key} {{
+        protocols tls1.3
+        curves x25519
+    }}
+    root * {site.folder}
+    file_server
+}}
+''')
+    homes = [f'{k}={site.scratch}' for k in ('HOME', 'XDG_DATA_HOME', 'XDG_CONFIG_HOME')]
+    return [PEERS, 'run', 'env', 'GOMAXPROCS=1', *homes, 'caddy', 'run', '--adapter', 'caddyfile', '--config', conf]
+
+
+KINDS = {'pollux-udp': pollux, 'pollux-xdp': pollux, 'pollux-memif': pollux, 'nginx': nginx, 'haproxy': haproxy, 'caddy': caddy}
+
+
+class Server:
+    """A running server; a context manager, gone at the end."""
+
+    def __init__(self, cell, site, net, port):
+        self.cell, self.port, self.log = cell, port, os.path.join(site.scratch, 'server.log')
+        argv = net.argv('server', ['taskset', '-c', CPU, *KINDS[cell.system](cell, site, net, port)])
+        with open(self.log, 'w') as log:
+            self.popen = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+        self.pid = self.popen.pid
+        try:
+            self._wait()
+        except BaseException:
+            self.stop()
+            raise
+
+    def text(self):
+        return machine.read(self.log)
+
+    def _is_up(self):
+        if self.cell.is_polling:
+            return re.search(r'^plx-serve .*https://', self.text(), re.M)
+        tables = ('udp', 'udp6') if self.cell.protocol == 'h3' else ('tcp', 'tcp6')
+        return any(f':{self.port:04X} ' in machine.read(f'/proc/{self.pid}/net/{t}') for t in tables)
+
+    def _wait(self):
+        end = time.monotonic() + PATIENCE
+        while not self._is_up():
+            if self.popen.poll() is not None or time.monotonic() > end:
+                raise ServerError(f'{self.cell.system} did not start; it said:\n' + '\n'.join(self.text().splitlines()[-15:]))
+            time.sleep(0.02)
+        time.sleep(0.2)  # nginx binds before its worker runs
+
+    def cpu_seconds(self):
+        return machine.cpu_seconds(self.pid)
+
+    def stop(self):
+        """Ends it; for Pollux: (busy seconds, requests) of its whole life, by its own account."""
+        if self.popen.poll() is None:
+            self.popen.send_signal(signal.SIGTERM)
+            try:
+                self.popen.wait(10)
+            except subprocess.TimeoutExpired:
+                os.killpg(self.pid, signal.SIGKILL)
+                self.popen.wait()
+        match = re.search(r'^busy ([\d.]+) s', self.text(), re.M), re.search(r'^requests (\d+)', self.text(), re.M)
+        return (float(match[0][1]), int(match[1][1])) if all(match) else None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.stop()
