@@ -18,14 +18,14 @@ def ip(*args):
 
 class Net:
     def __init__(self, kind, tag):
-        """kind: lo, veth, or raw: a veth pair whose server end has no address in the kernel."""
+        """kind: lo, veth, raw (a veth pair whose server end has no address in the kernel), or none (memif brings its own)."""
         self.kind, self.names = kind, []
         self.address = '127.0.0.1' if kind == 'lo' else SERVER
-        self.device = 'lo' if kind == 'lo' else f'pm{os.getpid() % 100000}{tag}0'
+        self.device = 'lo' if kind in ('lo', 'none') else f'pm{os.getpid() % 100000}{tag}0'
         try:
             self.server_ns = self._make(f'plxm{os.getpid()}{tag}s')
-            self.client_ns = self.server_ns if kind == 'lo' else self._make(f'plxm{os.getpid()}{tag}c')
-            if kind != 'lo':
+            self.client_ns = self.server_ns if self.device == 'lo' else self._make(f'plxm{os.getpid()}{tag}c')
+            if self.device != 'lo':
                 self._pair(tag)
         except BaseException:
             self.close()
@@ -56,7 +56,7 @@ class Net:
             name, _, fields = row.partition(':')
             if name.strip() == self.device:
                 counts = fields.split()
-                return int(counts[1]) + (0 if self.kind == 'lo' else int(counts[9]))  # on lo, everything sent is received
+                return int(counts[1]) + (0 if self.device == 'lo' else int(counts[9]))  # on lo, everything sent is received
         return 0
 
     def argv(self, side, argv):

@@ -56,11 +56,11 @@ class Bench:
     """Runs of cells; a context manager that leaves nothing behind."""
 
     def __init__(self, net, seconds, has_latency=True, say=lambda text: None):
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # plx-load has a socket for each connection
         self.kind, self.seconds, self.has_latency, self.say = net, seconds, has_latency, say
         self.site, self.nets, self.ports = Site(), {}, 0
         os.environ['PLX_PEERS_BIND'] = ''
-        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-        resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 200000) if hard > 0 else 200000, hard))
 
     def __enter__(self):
         return self
@@ -71,7 +71,7 @@ class Bench:
         self.site.close()
 
     def net_of(self, cell):
-        kind = {'pollux-xdp': 'raw', 'pollux-memif': 'lo'}.get(cell.system, self.kind)
+        kind = {'pollux-xdp': 'raw', 'pollux-memif': 'none'}.get(cell.system, self.kind)
         if kind not in self.nets:
             self.nets[kind] = Net(kind, str(len(self.nets)))
         return self.nets[kind]

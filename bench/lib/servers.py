@@ -63,8 +63,8 @@ def nginx(cell, site, net, port):
     listen = {'h3': f'listen {net.address}:{port} quic reuseport; quic_gso on;', 'h1-tls': f'listen {net.address}:{port} ssl;',
               'h2-tls': f'listen {net.address}:{port} ssl; http2 on;'}[cell.protocol]
     conf = write(folder, 'nginx.conf', f'''
-daemon off; user root; worker_processes 1; worker_rlimit_nofile 200000; pid {folder}/nginx.pid; error_log stderr error;
-events {{ worker_connections 70000; }}
+daemon off; user root; worker_processes 1; pid {folder}/nginx.pid; error_log stderr error;
+events {{ worker_connections {2 * cell.conns + 1000}; }}
 http {{
 {temps}
   access_log off; default_type application/octet-stream;
@@ -91,7 +91,7 @@ global
   nbthread 1
   limited-quic
   {bufsize}
-  maxconn 70000
+  maxconn {cell.conns + 500}
   tune.h2.fe.max-concurrent-streams 1000
   tune.quic.frontend.max-streams-bidi 1000
   ssl-default-bind-options ssl-min-ver TLSv1.3
