@@ -13,11 +13,15 @@ import machine
 import servers
 
 CPU = '1'
-WARMUP = 1.0
 
 
 class LoadError(Exception):
     """The generator would not run; the message shows what it said."""
+
+
+def warmup(cell):
+    """Long enough for all connections to open, and for what was due meanwhile to be made up for."""
+    return 1 + cell.conns / 250
 
 
 def run(argv, seconds):
@@ -33,10 +37,11 @@ def run(argv, seconds):
 def plx_load(cell, site, net, server, seconds, rate=None):
     report = os.path.join(site.scratch, 'load.json')
     argv = [servers.program('plx-load'), '-q', '--cpus', CPU, '--cacert', site.cert, '--ciphers', 'TLS_AES_128_GCM_SHA256', '--groups', 'X25519',
-            '-c', str(cell.conns), '-m', str(cell.streams), '-d', f'{seconds}s', '--warmup', f'{WARMUP}s', '--expect-status', '200',
-            '--expect-length', str(cell.size), '--json', report]
+            '-c', str(cell.conns), '-m', str(cell.streams), '--expect-status', '200', '--expect-length', str(cell.size), '--json', report]
     if cell.is_download:
-        argv += ['--timeout', '60s']
+        argv += ['-n', str(max(cell.conns * cell.streams, round(seconds / 2))), '--timeout', '300s']
+    else:
+        argv += ['-d', f'{seconds}s', '--warmup', f'{warmup(cell)}s']
     if cell.handshake:
         argv += ['--requests-per-conn', '1'] + (['--resume'] if cell.handshake == 'resumed' else [])
     if rate is not None:
@@ -48,7 +53,7 @@ def plx_load(cell, site, net, server, seconds, rate=None):
         argv += ['--driver', 'ethdev', '--ip', '10.214.0.2/24', *servers.memif(site.scratch, 'client')]
     if os.path.exists(report):
         os.unlink(report)
-    run(net.argv('client', argv), seconds + WARMUP)
+    run(net.argv('client', argv), seconds + warmup(cell) + (300 if cell.is_download else 0))
     with open(report) as f:
         r = json.load(f)
     counts, latency = r['counts'], r['latency']['handshake' if cell.handshake else 'request']
@@ -94,7 +99,8 @@ def h2load(cell, site, net, server, seconds, rate=None):
     log = os.path.join(site.scratch, 'h2load.log')
     if os.path.exists(log):
         os.unlink(log)
-    argv = ['h2load', '-t1', f'-c{cell.conns}', f'-m{cell.streams}', '-D', str(max(1, round(seconds))), '--tls13-ciphers=TLS_AES_128_GCM_SHA256',
+    much = ['-n', str(max(cell.conns * cell.streams, round(seconds / 2)))] if cell.is_download else ['-D', str(max(1, round(seconds)))]
+    argv = ['h2load', '-t1', f'-c{cell.conns}', f'-m{cell.streams}', *much, '--tls13-ciphers=TLS_AES_128_GCM_SHA256',
             '--groups=X25519']
     argv += ['--h1'] if cell.protocol == 'h1-tls' else ['--alpn-list=h2']
     if rate is not None:

@@ -1,0 +1,82 @@
+#!/usr/bin/env python3
+"""bench/macro measures: one tiny cell of each kind of system and protocol, and a JSON that says everything it promises. No figure is
+judged here: only that there is one. Names that make no sense are refused with a reason."""
+# timeout: 600
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+MACRO = os.path.join(TOP, 'bench', 'macro')
+CELLS = ('pollux-udp/h3/64/m10/c4', 'pollux-xdp/h3/1K/m1/c2', 'pollux-memif/h3/16K/m10/c2', 'nginx/h3/64/m1/c4', 'nginx/h1-tls/64/m1/c2',
+         'nginx/h2-tls/64/m10/c2', 'haproxy/h3/100K/m1/c2', 'haproxy/h1-tls/1K/m1/c2', 'caddy/h3/64/m10/c2', 'pollux-udp/h3-handshake/64/full',
+         'pollux-udp/h3-handshake/64/resumed', 'pollux-udp/h3/64M/m1/c1', 'pollux-memif/h3/64M/m1/c1', 'nginx/h1-tls/64M/m1/c1')
+FIGURES = ('requests_per_second', 'server_cpu_us_per_request', 'server_cpu_s_per_gb', 'gbit_per_second')
+REFUSED = ('nginx/h3/64/m1', 'apache/h3/64/m1/c1', 'nginx/h1-tls/64/m2/c1', 'haproxy/h3/1G/m1/c1', 'pollux-udp/h2-tls/64/m1/c1', 'nginx/h3/0/m1/c1',
+           'nginx/h3/64/m0/c1', 'nginx/h3-handshake/64/half', 'nginx/h1-tls-handshake/64/resumed', 'nginx/h3/64/full')
+failed = 0
+
+
+def check(name, is_ok, detail=''):
+    global failed
+    failed += not is_ok
+    print(('ok ' if is_ok else 'not ok ') + name, flush=True)
+    for line in [] if is_ok else str(detail).strip().splitlines()[-25:]:
+        print('# ' + line, flush=True)
+
+
+def run(*argv):
+    return subprocess.run([MACRO, *argv], capture_output=True, text=True, errors='replace', timeout=500)
+
+
+def is_positive(value):
+    return isinstance(value, (int, float)) and value > 0
+
+
+def check_cell(name, cell):
+    good = [r for r in cell['runs'] if 'error' not in r]
+    check(f'{name} runs', len(cell['runs']) == 1 and len(good) == 1, json.dumps(cell)[:2000])
+    if not good:
+        return
+    median = cell['median']
+    check(f'{name} figures', all(is_positive(median[k]) and is_positive(good[0][k]) for k in FIGURES), json.dumps(median))
+    check(f'{name} datagrams', is_positive(median['datagrams_per_request']), json.dumps(median))
+    check(f'{name} failed', median['failed'] == 0, json.dumps(good)[:2000])
+    if '64M' not in name:
+        check(f'{name} latency', is_positive(median['p50_us']) and median['p99_us'] >= median['p50_us'], json.dumps(median))
+    if name.endswith('/resumed'):
+        check(f'{name} resumes', is_positive(median['handshakes_resumed']), json.dumps(median))
+
+
+def namespaces():
+    return {line.split()[0] for line in subprocess.run(['ip', 'netns'], capture_output=True, text=True).stdout.splitlines() if line.startswith('plxm')}
+
+
+def main():
+    before = namespaces()
+    listed = run('--list').stdout.split()
+    check('list', len(listed) > 100 and 'pollux-memif/h3/64/m1/c32' in listed and 'nginx/h1-tls/1G/m1/c1' in listed, listed[:5])
+    for name in REFUSED:
+        done = run(name)
+        check(f'refuses {name}', done.returncode == 2 and 'error:' in done.stderr and not done.stdout, done.stderr)
+    with tempfile.TemporaryDirectory(prefix='plx-macro-test-') as folder:
+        path = os.path.join(folder, 'out.json')
+        done = run(*CELLS, '--runs', '1', '--seconds', '1', '--net', 'veth', '--json', path)
+        check('exit status', done.returncode == 0, f'{done.returncode}\n{done.stderr}')
+        check('table', all(f'| {name} |' in done.stdout for name in CELLS), done.stdout)
+        if os.path.exists(path):
+            with open(path) as f:
+                report = json.load(f)
+            check('machine', report['machine']['cpus'] >= 2 and report['machine']['kernel'], report['machine'])
+            check('cells', set(report['cells']) == set(CELLS), list(report['cells']))
+            for name, cell in report['cells'].items():
+                check_cell(name, cell)
+        else:
+            check('json', False, done.stderr)
+    check('nothing is left', not namespaces() - before, namespaces() - before)
+    return 1 if failed else 0
+
+
+sys.exit(main())
