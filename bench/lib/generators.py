@@ -26,7 +26,7 @@ def warmup(cell):
 
 def run(argv, seconds):
     try:
-        done = subprocess.run(argv, capture_output=True, text=True, errors='replace', timeout=seconds + 60)
+        done = subprocess.run(argv, capture_output=True, text=True, errors='replace', timeout=seconds + 60, start_new_session=True)
     except subprocess.TimeoutExpired:
         raise LoadError(f'{" ".join(argv)}: still running a minute after it should have ended') from None
     if done.returncode not in (0, 3):
