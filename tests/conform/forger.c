@@ -90,8 +90,8 @@ void forger_expect_fine(struct stand *s, const char *part, const char *name)
 
 static void check_codes(void)
 {
-#define SEEN(space, name, code) \
-    forger_row("codes", #name, is_seen(space, code), "no row has seen it come from the server");
+#define SEEN(space, name, code, how) \
+    forger_row("codes", #name, is_seen(space, code), "no row has seen it come from the server: %s", how);
 #define NEVER(space, name, code, why) \
     forger_row("codes", #name, !is_seen(space, code), "was seen, but codes.def says never: %s", why);
 #include "tests/conform/codes.def"
