@@ -162,11 +162,12 @@ void plx_core_stop(struct plx_core *k, plx_time deadline)
 // it still leaves in the same breath.
 static void core_stop_step(struct plx_core *k)
 {
-    if (k->stop_stage == PLX_STOP_CLOSING) {
+    if (k->stop_stage >= PLX_STOP_CLOSING) {
         k->stop_stage = PLX_STOP_DONE;
         return;
     }
-    if (!plx_list_is_empty(&k->all) && !plx_time_reached(k->stop_at, k->now))
+    // Whose connections are gone stays as long as others have some: their packets may land on its queue, and be handed over.
+    if (!plx_time_reached(k->stop_at, k->now) && !plx_engine_is_empty(k->engine, k))
         return;
     plx_list_foreach(node, &k->all) {
         struct plx_econn *e = PLX_CONTAINER(node, struct plx_econn, all);
@@ -186,6 +187,8 @@ bool plx_core_is_stopped(const struct plx_core *k)
 bool plx_core_breath(struct plx_core *k, plx_time now)
 {
     k->now = now;
+    if (k->frames != NULL && k->engine->core_count > 1)
+        plx_frames_hear(k);
     bool did = plx_core_rx(k) > 0;
     plx_phase(PLX_PHASE_TIMERS);
     did |= core_timers(k);

@@ -170,6 +170,7 @@ struct plx_core {
     uint32_t resets_left;
     uint8_t stop_stage; // enum plx_stop_stage
     plx_time stop_at;
+    bool is_empty_told; // while stopping: counted in engine->cores_empty
     struct plx_counters n;
     // What other threads may read: n and env.stats, copied every tick.
     struct plx_counter pub_n[sizeof(struct plx_counters) / 8];

@@ -39,7 +39,8 @@ struct plx_engine {
 
     uint16_t core_count;
     struct plx_core **cores;
-    _Atomic uint64_t stop_at; // 0: run; else the moment (ns) at which the grace ends
+    _Atomic uint64_t stop_at;     // 0: run; else the moment (ns) at which the grace ends
+    _Atomic uint32_t cores_empty; // while stopping: those whose last connection is gone; none begins any more
     char describe[512];
 };
 
@@ -62,5 +63,7 @@ void plx_engine_tick(struct plx_engine *e, plx_time now);
 
 // run.c
 bool plx_engine_should_stop(const struct plx_engine *e, plx_time *at);
+// While stopping: whether no core has a connection left. Asked by each core in turn, of itself.
+bool plx_engine_is_empty(struct plx_engine *e, struct plx_core *asking);
 
 #endif

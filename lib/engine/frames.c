@@ -93,25 +93,31 @@ void plx_frames_source(struct plx_core *k, const struct plx_addr *peer, bool own
 
 // --- news between cores -------------------------------------------------------------------------------------
 
-// What the last frame has taught, if anything: an answered ping teaches nothing.
-static void news_tell(struct plx_core *k)
+static void news_put(struct plx_core *k, const struct plx_net_news *news, bool is_question)
 {
     struct plx_frames_news *n = &k->engine->news;
 
-    if (k->frames->net.news.ip.af == PLX_AF_NONE)
-        return;
-    k->frames->has_news = true;
     if (k->engine->core_count == 1)
         return;
     pthread_mutex_lock(&n->lock);
     uint64_t at = atomic_load_explicit(&n->count, memory_order_relaxed);
-    n->v[at % PLX_FRAMES_NEWS_MAX] = k->frames->net.news;
+    n->v[at % PLX_FRAMES_NEWS_MAX] = *news;
+    n->is_question[at % PLX_FRAMES_NEWS_MAX] = is_question;
     n->by[at % PLX_FRAMES_NEWS_MAX] = k->index;
     atomic_store_explicit(&n->count, at + 1, memory_order_release); // N1
     pthread_mutex_unlock(&n->lock);
 }
 
-static void news_hear(struct plx_core *k)
+// What the last frame has taught, if anything: an answered ping teaches nothing.
+static void news_tell(struct plx_core *k)
+{
+    if (k->frames->net.news.ip.af == PLX_AF_NONE)
+        return;
+    k->frames->has_news = true;
+    news_put(k, &k->frames->net.news, false);
+}
+
+void plx_frames_hear(struct plx_core *k)
 {
     struct plx_frames_news *n = &k->engine->news;
     struct plx_frames *f = k->frames;
@@ -124,7 +130,11 @@ static void news_hear(struct plx_core *k)
     for (; at < end; at++) {
         uint64_t i = at % PLX_FRAMES_NEWS_MAX;
         struct plx_net_news news = n->v[i];
-        if (n->by[i] != k->index)
+        if (n->by[i] == k->index)
+            continue;
+        if (n->is_question[i])
+            plx_net_expect(&f->net, &news.ip, k->now);
+        else
             plx_net_learn(&f->net, &news.ip, news.mac, k->now);
     }
     f->news_seen = end;
@@ -237,12 +247,13 @@ void plx_frames_breath(struct plx_core *k)
 {
     struct plx_frames *f = k->frames;
 
-    if (k->engine->core_count > 1)
-        news_hear(k);
     while (plx_net_has_pending(&f->net)) {
         struct plx_pkt *out = plx_tx_reply(k, NULL);
         if (out == NULL)
             break;
+        const struct plx_net_pending *next = &f->net.pending[f->net.pending_at % PLX_NET_PENDING_MAX];
+        if (!next->is_announcement) // before it leaves: the answer may be quicker than we are
+            news_put(k, &(struct plx_net_news){.ip = next->about}, true);
         if (!plx_net_pending(&f->net, out)) {
             k->ops->give(k->port, k->queue, &out, 1);
             break;

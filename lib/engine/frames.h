@@ -2,7 +2,8 @@
 //
 // A packet whose next hop is not known yet is held, a few at a time, until the answer comes or a second has passed: without
 // that, a client's first packet would be lost to the question that it raised, and cost a probe timeout. What one core
-// learns about neighbours it tells the others, because a NIC brings all ARP and ND to one queue.
+// learns about neighbours it tells the others, because a NIC brings all ARP and ND to one queue; and what it asks, because
+// that queue's core would take the answer for one that nobody wanted.
 
 #ifndef PLX_ENGINE_FRAMES_H
 #define PLX_ENGINE_FRAMES_H
@@ -31,6 +32,7 @@ struct plx_frames_news {    // of an engine: the last things any core learned
     pthread_mutex_t lock;   // rare: a neighbour's address
     _Atomic uint64_t count; // N1 (release) after an entry is written, N2 (acquire) before any is read
     struct plx_net_news v[PLX_FRAMES_NEWS_MAX];
+    bool is_question[PLX_FRAMES_NEWS_MAX]; // asked by that core; else answered
     uint16_t by[PLX_FRAMES_NEWS_MAX];
 };
 
@@ -41,7 +43,9 @@ void plx_frames_fini(struct plx_core *k);
 bool plx_frames_rx(struct plx_core *k, struct plx_pkt *pkt);
 // Headers in front of datagrams. Returns how many of pkts (in order, from the front) are to be sent now.
 uint16_t plx_frames_tx(struct plx_core *k, struct plx_pkt **pkts, uint16_t count);
-// Once per breath: questions that are pending, held packets, news of other cores.
+// At the beginning of a breath, before anything is received: news of other cores.
+void plx_frames_hear(struct plx_core *k);
+// At its end: questions that are pending, held packets.
 void plx_frames_breath(struct plx_core *k);
 // A source for a client's connection to peer: an address unless *local names one, and a port (its own if asked).
 void plx_frames_source(struct plx_core *k, const struct plx_addr *peer, bool own_port,

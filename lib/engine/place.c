@@ -11,11 +11,17 @@
 #include "engine/core.h"
 #include "engine/engine.h"
 
+// libnuma fills a table of its own at the first question, and looks after no lock: workers ask one after the other.
 int plx_place_node_of_cpu(int cpu)
 {
-    if (cpu < 0 || numa_available() < 0 || cpu >= numa_num_configured_cpus())
-        return -1;
-    return numa_node_of_cpu(cpu);
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    int node = -1;
+
+    pthread_mutex_lock(&lock);
+    if (cpu >= 0 && numa_available() >= 0 && cpu < numa_num_configured_cpus())
+        node = numa_node_of_cpu(cpu);
+    pthread_mutex_unlock(&lock);
+    return node;
 }
 
 void plx_engine_log(const struct plx_engine *e, int level, const char *format, ...)

@@ -18,6 +18,17 @@ bool plx_engine_should_stop(const struct plx_engine *e, plx_time *at)
     return ns != 0;
 }
 
+bool plx_engine_is_empty(struct plx_engine *e, struct plx_core *asking)
+{
+    if (!plx_list_is_empty(&asking->all))
+        return false;
+    if (!asking->is_empty_told) {
+        asking->is_empty_told = true;
+        atomic_fetch_add_explicit(&e->cores_empty, 1, memory_order_relaxed); // a number and nothing behind it
+    }
+    return atomic_load_explicit(&e->cores_empty, memory_order_relaxed) == e->core_count;
+}
+
 void plx_engine_stop(struct plx_engine *e, plx_dur grace)
 {
     plx_time at = plx_time_after(plx_clock_now(), grace);

@@ -57,6 +57,11 @@ static bool is_own_port(const struct plx_net *n, uint16_t port)
 
 // --- a sign of life ----------------------------------------------------------------------------------------
 
+void plx_net_expect(struct plx_net *n, const struct plx_addr *ip, plx_time now)
+{
+    (void)plx_neigh_find(&n->neigh, ip, now); // makes the entry, as if the question had been ours
+}
+
 void plx_net_learn(struct plx_net *n, const struct plx_addr *ip, const uint8_t mac[6], plx_time now)
 {
     if (!plx_eth_is_multicast(mac))

@@ -115,6 +115,8 @@ static inline bool plx_net_has_pending(const struct plx_net *n)
     return n->pending_count > 0;
 }
 
+// Another core has asked where ip is: the answer, which may come to us, is not unasked.
+void plx_net_expect(struct plx_net *n, const struct plx_addr *ip, plx_time now);
 // Another core has learned where ip is.
 void plx_net_learn(struct plx_net *n, const struct plx_addr *ip, const uint8_t mac[6], plx_time now);
 

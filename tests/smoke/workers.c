@@ -3,7 +3,7 @@
 // A server with two workers shares its port by SO_REUSEPORT, so the kernel chooses the worker by the addresses. Clients reach it through a
 // relay that changes its own port every few datagrams, as a NAT that forgets: after each change half of the packets land on
 // the worker that does not own the connection, and are handed over. Meanwhile another thread reads the statistics of both engines without
-// pause, all workers write one key log, token and ticket keys rotate at every tick, connections update their keys; and in the end
+// pause, all workers write one key log, ticket keys rotate at every tick and token keys now and then, connections update their keys; and in the end
 // the server is told to stop, from a thread that is none of its own, in the middle of downloads, which it finishes.
 //
 //   workers      exit status 0 when every octet arrived, packets were handed over, and everything went home
@@ -39,15 +39,19 @@ static void on_request(struct plx_h3_req *req, const struct plx_h3_head *head, b
         plx_h3_cancel(req, PLX_H3_INTERNAL_ERROR);
 }
 
-// On worker 0, right before the next tick looks: all keys are due.
+// On worker 0, right before the next tick looks: the keys of tickets are due, and now and then those of tokens. Not more often than three
+// times: a slot of token keys is written again at the fourth rotation (token.h), which is days later in earnest. That nobody reads it any
+// more is a matter of those days and not of an order between threads, so ThreadSanitizer could not know it.
 static void rotate(void *ctx, struct plx_core *core, plx_time now)
 {
     (void)ctx;
     if (plx_core_index(core) != 0)
         return;
     struct plx_engine *e = plx_core_engine(core);
-    e->token_rotate_at = e->ticket_rotate_at = now;
+    e->ticket_rotate_at = now;
     rotations++;
+    if (rotations == 10 || rotations == 50 || rotations == 200)
+        e->token_rotate_at = now;
 }
 
 static const struct plx_h3_handler server_handler = {.on_request = on_request};
@@ -413,7 +417,7 @@ int main(void)
     ok &= expect(s.handed_over > 0, "no packet was handed over");
     ok &= expect(s.handed_over == s.taken_over, "not every packet that was handed over was taken");
     ok &= expect(is_home(server), "something is still in a mailbox");
-    ok &= expect(rotations > 1, "no keys were rotated");
+    ok &= expect(rotations > 200, "not all keys were rotated");
     unsigned lines = lines_of(keylog);
     ok &= expect(lines >= 2 * 2 * CONNS * 4, "the key log misses handshakes");
     printf(
