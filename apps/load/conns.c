@@ -272,11 +272,17 @@ static bool open_one(struct load_worker *w, plx_time due)
     return false; // NOMEM: when a connection has gone
 }
 
+// Also during the drain, while something is still to be sent.
+static bool is_needed(const struct load_worker *w)
+{
+    return w->phase == PHASE_RUN || (w->phase == PHASE_DRAIN && (w->again_count > 0 || w->is_starved));
+}
+
 void load_conns_open(struct load_worker *w)
 {
     plx_time now = plx_core_now(w->core);
 
-    while (w->phase == PHASE_RUN && w->missing > 0 && w->opening < OPENING_MAX) {
+    while (is_needed(w) && w->missing > 0 && w->opening < OPENING_MAX) {
         bool waits_for_session =
             w->load->opts.resume && w->session == NULL && (w->opening > 0 || w->open > 0);
         if (waits_for_session && (w->opens_ok == 0 || now.ns < w->progress_at.ns + session_wait.ns))

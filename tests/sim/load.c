@@ -313,6 +313,32 @@ static bool connections(void)
     return failures == 0;
 }
 
+// A server that sends its clients away after some requests, as many do: not one request is lost, at the end of the run neither.
+static bool goaway(void)
+{
+    static const uint64_t ms[] = {20};
+    struct report *r;
+
+    for (unsigned streams = 1; streams <= 30; streams += 29) {
+        struct load_opts o = defaults();
+        delays(ms, 1);
+        standin.goaway_after = 10;
+        o.connections = 3;
+        o.streams = streams;
+        o.duration = PLX_SEC(3);
+        r = run(o);
+        EXPECT(r->failed == 0 && r->all_failed == 0 && report_errors(r) == 0, "%llu",
+               (unsigned long long)report_errors(r));
+        EXPECT(r->ok == r->requests && r->all_ok == standin.record_count, "%llu of %llu",
+               (unsigned long long)r->ok, (unsigned long long)r->requests);
+        EXPECT(r->all_sent == r->all_ok + r->retried, "%llu", (unsigned long long)r->all_sent);
+        EXPECT(r->connections > 30 && r->connections_lost == 0 && r->connections_failed == 0, "%llu",
+               (unsigned long long)r->connections);
+        run_end();
+    }
+    return failures == 0;
+}
+
 // What is not answered in time is an error; what is answered wrongly is one, by kind.
 static bool errors(void)
 {
@@ -354,8 +380,8 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         bool (*run)(void);
-    } row[] = {{"known", known},   {"stall", stall},   {"no_room", no_room},        {"closed", closed},
-               {"window", window}, {"errors", errors}, {"connections", connections}};
+    } row[] = {{"known", known},   {"stall", stall},   {"no_room", no_room}, {"closed", closed},
+               {"goaway", goaway}, {"window", window}, {"errors", errors},   {"connections", connections}};
     unsigned ran = 0;
 
     for (size_t i = 0; i < sizeof row / sizeof *row; i++) {

@@ -42,6 +42,9 @@ static void on_request(struct plx_h3_req *req, const struct plx_h3_head *head, b
     (void)head, (void)has_body;
     if (s->requests == 1 && s->stall.ns > 0)
         s->stall_at = (plx_time){now.ns + s->stall_after.ns};
+    // A client's requests have the stream IDs 0, 4, 8, ... (RFC 9000 section 2.1).
+    if (s->goaway_after > 0 && plx_h3_req_id(req) / 4 + 1 == s->goaway_after)
+        plx_h3_conn_shutdown(plx_h3_req_conn(req));
     if (q->next - q->first == STANDIN_WAITING_MAX) {
         plx_h3_cancel(req, PLX_H3_EXCESSIVE_LOAD);
         return;

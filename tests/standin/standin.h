@@ -32,6 +32,7 @@ struct standin {
     plx_dur delays[STANDIN_DELAYS_MAX];
     unsigned delay_count;
     plx_dur stall_after, stall; // counted from the first request; stall 0: never
+    uint64_t goaway_after;      // a connection that has made so many requests is sent away; 0: never
     void (*block)(plx_dur d);   // NULL: virtual time
     struct standin_queue queue[STANDIN_DELAYS_MAX];
     uint64_t requests;
