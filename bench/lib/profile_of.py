@@ -60,12 +60,17 @@ def record(bench, cell):
     return rows_of(data)
 
 
+def layers(rows):
+    """{layer: per cent}, the largest first."""
+    out = collections.Counter()
+    for share, dso, is_kernel, symbol in rows:
+        out[layer_of(dso, symbol, is_kernel)] += share
+    return dict(out.most_common())
+
+
 def markdown(bench, cell):
     rows = record(bench, cell)
-    layers = collections.Counter()
-    for share, dso, is_kernel, symbol in rows:
-        layers[layer_of(dso, symbol, is_kernel)] += share
-    lines = [f'### {cell.name}', '', '| layer | share |', '|---|--:|'] + [f'| {k} | {v:.1f} % |' for k, v in layers.most_common() if v >= 0.1]
+    lines = [f'### {cell.name}', '', '| layer | share |', '|---|--:|'] + [f'| {k} | {v:.1f} % |' for k, v in layers(rows).items() if v >= 0.1]
     lines += ['', '| symbol | of | share |', '|---|---|--:|']
     lines += [f'| `{symbol}` | {"kernel" if is_kernel else dso} | {share:.1f} % |' for share, dso, is_kernel, symbol in rows[:40]]
     return '\n'.join(lines) + '\n\n'

@@ -3,6 +3,7 @@
 A B C A B C …: what disturbs the machine for a while disturbs every system, not one. Each run has a server of its own, started and
 ended: saturation first, then (with another server) half of that rate for the latency.
 """
+import itertools
 import os
 import resource
 import shutil
@@ -18,6 +19,7 @@ from net import Net
 
 NOISY = 20  # per cent of spread above which a figure is not to be believed
 PORTS = range(24000, 25000)
+TAGS = itertools.count()  # a namespace has a name of its own, whichever Bench made it
 KEYS = ('requests_per_second', 'server_cpu_us_per_request', 'server_cpu_s_per_gb', 'gbit_per_second', 'datagrams_per_request', 'p50_us', 'p99_us',
         'failed', 'generator_us_per_request', 'generator_busy_share', 'foreign_cpu_share', 'handshakes_resumed')
 
@@ -73,7 +75,7 @@ class Bench:
     def net_of(self, cell):
         kind = {'pollux-xdp': 'raw', 'pollux-memif': 'none'}.get(cell.system, self.kind)
         if kind not in self.nets:
-            self.nets[kind] = Net(kind, str(len(self.nets)))
+            self.nets[kind] = Net(kind, f'{next(TAGS):x}')
         return self.nets[kind]
 
     def server(self, cell, net):

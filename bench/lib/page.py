@@ -1,0 +1,148 @@
+"""page.py -- cost.json as one self-contained page: bars, curves, stacks, method and raw table; no script, no font, nothing fetched."""
+import html
+import math
+
+import costs
+import machine
+
+STYLE = '''
+:root{--bg:#fcfcfb;--ink:#1d2126;--soft:#5c6670;--line:#dfe3e6;--card:#fff;--us:#0b7a75;--h3:#7a9cc6;--tcp:#b08b3e;--bad:#b3372b}
+@media(prefers-color-scheme:dark){:root{--bg:#14171a;--ink:#e6e9ec;--soft:#9aa5af;--line:#2b3238;--card:#1a1e22;--us:#2fb3aa;--h3:#6d8fbb;--tcp:#c39c4c;--bad:#e0766b}}
+*{box-sizing:border-box}body{margin:0;background:var(--bg);color:var(--ink);font:16px/1.5 system-ui,sans-serif}
+main{max-width:60rem;margin:0 auto;padding:1.2rem 1rem 4rem}h1{font-size:1.7rem;line-height:1.2;margin:.5rem 0}h2{font-size:1.15rem;line-height:1.3;margin:0 0 .2rem}
+section{background:var(--card);border:1px solid var(--line);border-radius:.6rem;padding:1rem;margin:1rem 0}p{margin:.4rem 0}.soft{color:var(--soft);font-size:.87rem}
+.row{margin:.55rem 0}.top{display:flex;justify-content:space-between;gap:.6rem;font-size:.9rem}.top b{font-variant-numeric:tabular-nums;white-space:nowrap}
+.bar{height:.85rem;background:var(--line);border-radius:.25rem;overflow:hidden;margin-top:.15rem}.bar i{display:block;height:100%}.us{background:var(--us)}
+.h3{background:var(--h3)}.tcp{background:var(--tcp)}.key span{display:inline-block;margin-right:1rem}.key i{display:inline-block;width:.8rem;height:.8rem;border-radius:.2rem;
+margin-right:.35rem;vertical-align:-.08rem}svg{display:block;width:100%;height:auto;max-width:44rem}svg text{fill:var(--soft);font:11px system-ui,sans-serif}
+.stack{display:flex;height:1.5rem;border-radius:.3rem;overflow:hidden;margin:.3rem 0}.stack i{display:block;height:100%}.scroll{overflow-x:auto}
+table{border-collapse:collapse;font-size:.82rem;font-variant-numeric:tabular-nums}th,td{padding:.25rem .6rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
+th:first-child,td:first-child{text-align:left}.noisy{color:var(--bad)}
+'''
+COLORS = ('#0b7a75', '#c77d2e', '#5b7fb5', '#8f6bb0', '#b3524a', '#6f9a4b', '#4aa3b8', '#a0895a', '#7b8790', '#c4719a')
+escape = html.escape
+
+
+def short(value):
+    if value is None:
+        return '–'
+    if value >= 1000:
+        return f'{value:,.0f}'
+    return f'{value:.0f}' if value >= 100 else f'{value:.1f}' if value >= 10 else f'{value:.2f}'
+
+
+def kind_of(name):
+    return 'us' if name.startswith('pollux') else 'h3' if '/h3' in name else 'tcp'
+
+
+def title_of(name):
+    system, protocol = name.split('/')[:2]
+    over = {'pollux-udp': 'Pollux, kernel sockets', 'pollux-xdp': 'Pollux, AF_XDP', 'pollux-memif': 'Pollux, memif'}.get(system, system)
+    how = {'h3': 'HTTP/3', 'h1': 'HTTP/1.1 over TLS', 'h2': 'HTTP/2 over TLS'}[protocol[:2]]
+    return f'{over} · {how}'
+
+
+def bars(section, summary):
+    key, title, net, figure, unit, members = section
+    most = max((summary[n]['median'][figure] or 0 for n in members), default=0) or 1
+    out = [f'<section><h2>{escape(title)}</h2><p class="soft">{escape(unit)}, shorter is better · network: {net} · '
+           '× is against the cheaper TCP+TLS server</p>']
+    for name in members:
+        value, c, ratio = summary[name]['median'][figure], summary[name], costs.ratio(section, summary, name)
+        remark = f' <span class="noisy">too noisy</span>' if c['is_noisy'] else ''
+        remark += f' <span class="noisy">{c["errors"]} of {len(c["runs"])} runs broke</span>' if c['errors'] else ''
+        times = f' <span class="soft">{ratio:.2f}×</span>' if ratio and kind_of(name) != 'tcp' else ''
+        out.append(f'<div class="row"><div class="top"><span>{escape(title_of(name))}{remark}</span><b>{short(value)}{times}</b></div>'
+                   f'<div class="bar"><i class="{kind_of(name)}" style="width:{100 * (value or 0) / most:.1f}%"></i></div></div>')
+    return '\n'.join(out) + '</section>'
+
+
+def polyline(points, left, right, low, high, width, height):
+    def place(load, us):
+        x = left + (width - left - right) * load / 100
+        y = height - 28 - (height - 46) * (math.log10(us) - low) / (high - low)
+        return f'{x:.1f},{y:.1f}'
+    return ' '.join(place(*p) for p in points)
+
+
+def curves(data):
+    """p50 (full) and p99 (dashed) against load, on a logarithmic scale."""
+    values = [p[k] for points in data.values() for p in points for k in ('p50_us', 'p99_us') if p.get(k)]
+    if not values:
+        return ''
+    low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)) + 1e-9)
+    high = max(high, low + 1)
+    width, height, left, right = 640, 300, 56, 14
+    out = ['<section><h2>Latency against load</h2><p class="soft">64 octets, 64 connections, each server at shares of the rate that it reached itself; '
+           'full line: half of the requests are faster; dashed: 99 of 100 are</p>',
+           f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="latency against load">']
+    for power in range(low, high + 1):
+        y = height - 28 - (height - 46) * (power - low) / (high - low)
+        label = f'{10 ** power:g} µs' if power < 3 else f'{10 ** (power - 3):g} ms' if power < 6 else f'{10 ** (power - 6):g} s'
+        out.append(f'<line x1="{left}" x2="{width - right}" y1="{y:.1f}" y2="{y:.1f}" stroke="var(--line)"/><text x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{label}</text>')
+    for load in (0, *costs.LOADS, 100):
+        x = left + (width - left - right) * load / 100
+        out.append(f'<text x="{x:.1f}" y="{height - 8}" text-anchor="middle">{load} %</text>')
+    for name, points in data.items():
+        for key, dash in (('p50_us', ''), ('p99_us', ' stroke-dasharray="5 4"')):
+            line = polyline([(p['load_percent'], p[key]) for p in points if p.get(key)], left, right, low, high, width, height)
+            out.append(f'<polyline points="{line}" fill="none" stroke="var(--{kind_of(name)})" stroke-width="2.5"{dash}/>')
+    keys = ''.join(f'<span><i class="{kind_of(n)}"></i>{escape(title_of(n))}</span>' for n in data)
+    return '\n'.join(out) + f'</svg><p class="key soft">{keys}</p></section>'
+
+
+def stacks(data):
+    names = list(dict.fromkeys(layer for shares in data.values() if 'error' not in shares for layer in shares))
+    if not names:
+        reasons = ' '.join(s['error'] for s in data.values() if 'error' in s)
+        return f'<section><h2>Where Pollux’s time goes</h2><p class="soft">No profile was taken: {escape(reasons[:300])}</p></section>'
+    color = {n: COLORS[i % len(COLORS)] for i, n in enumerate(names)}
+    out = ['<section><h2>Where Pollux’s time goes</h2><p class="soft">samples of the server’s time by layer (perf, cpu-clock)</p>']
+    for cell, shares in data.items():
+        if 'error' in shares:
+            out.append(f'<p class="noisy">{escape(cell)}: {escape(shares["error"][:200])}</p>')
+            continue
+        parts = ''.join(f'<i style="width:{v:.2f}%;background:{color[k]}" title="{escape(k)} {v:.1f} %"></i>' for k, v in shares.items())
+        said = ', '.join(f'{escape(k)} {v:.0f} %' for k, v in shares.items() if v >= 1)
+        out.append(f'<div class="row"><div class="top"><span>{escape(cell)}</span></div><div class="stack">{parts}</div><p class="soft">{said}</p></div>')
+    keys = ''.join(f'<span><i style="background:{color[n]}"></i>{escape(n)}</span>' for n in names)
+    return '\n'.join(out) + f'<p class="key soft">{keys}</p></section>'
+
+
+COLUMNS = (('requests_per_second', 'requests/s'), ('server_cpu_us_per_request', 'CPU µs/request'), ('server_cpu_s_per_gb', 'CPU s/GB'),
+           ('gbit_per_second', 'Gbit/s'), ('datagrams_per_request', 'datagrams/request'), ('p50_us', 'p50 µs'), ('p99_us', 'p99 µs'), ('failed', 'failed'))
+
+
+def raw(report):
+    head = ''.join(f'<th>{t}</th>' for _, t in COLUMNS)
+    out = [f'<section><h2>All figures</h2><p class="soft">medians; spread is (most − least) / median of requests/s and of CPU per request</p>'
+           f'<div class="scroll"><table><tr><th>cell</th><th>network</th>{head}<th>spread</th></tr>']
+    for section in costs.SECTIONS:
+        for name in section[5]:
+            c = report['sections'][section[0]][name]
+            row = ''.join(f'<td>{short(c["median"][k])}</td>' for k, _ in COLUMNS)
+            wide = ' / '.join('–' if c['spread_percent'][k] is None else f'{c["spread_percent"][k]:.0f} %' for k in ('requests_per_second', 'server_cpu_us_per_request'))
+            out.append(f'<tr><td>{escape(name)}</td><td>{section[2]}</td>{row}<td{" class=noisy" if c["is_noisy"] else ""}>{wide}</td></tr>')
+    return '\n'.join(out) + '</table></div></section>'
+
+
+METHOD = '''<section><h2>How this was measured</h2>
+<p>One server on CPU 0, the generator on CPU 1. Every server has the same certificate (ECDSA P-256), TLS 1.3 with AES-128-GCM and X25519, one worker, the same files
+in memory, no access log. Systems take turns, so that a disturbance meets all of them; what is shown is the median.</p>
+<p>CPU per request is the processor time, user and system, of the server’s processes over the measured time, divided by the requests answered in it. The kernel receives a
+packet on its sender’s account here (loopback and veth), so what is charged to a server is: sending its packets, and the <em>client’s</em> receiving of them.
+A Pollux that polls (AF_XDP, memif) never sleeps: it is charged the time of rounds that did work; other programs’ turns on that CPU inflate it.</p>
+<p>HTTP/3: plx-load for every server. HTTP/1.1: wrk; its latency from h2load at a fixed rate. HTTP/2: h2load. wrk and h2load are watched from start to end, connecting included.
+haproxy answers from memory, as it serves no files. “lo” is loopback; “veth” a pair of virtual cards with an MTU of 1500 and no segmentation offload.
+A spread above 20 % is marked: such a figure is not to be believed.</p></section>'''
+
+
+def page(report):
+    m = report['machine']
+    versions = ', '.join(f'{k} {v}' for k, v in m['versions'].items())
+    keys = '<p class="key soft"><span><i class="us"></i>Pollux</span><span><i class="h3"></i>others over HTTP/3</span><span><i class="tcp"></i>TCP + TLS, the baseline</span></p>'
+    parts = [bars(s, report['sections'][s[0]]) for s in costs.SECTIONS]
+    return (f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><title>What QUIC costs</title>'
+            f'<style>{STYLE}</style></head><body><main><h1>What QUIC costs, against TCP and TLS</h1><p class="soft">{escape(machine.line(m))}; {escape(versions)}. '
+            f'{report["runs"]} runs of {report["seconds"]:g} s. Load of the machine before: {m["load_before"]:.1f}.</p>{keys}'
+            + '\n'.join(parts) + curves(report['curves']) + stacks(report['phases']) + METHOD + raw(report) + '</main></body></html>\n')
