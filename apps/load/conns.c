@@ -183,6 +183,8 @@ static void failed_to_open(struct load_conn *c, const struct plx_close_info *why
     struct report *r = &w->report;
 
     w->opening--;
+    if (w->load->is_interrupted)
+        return;
     r->connections_failed++;
     r->errors[why->how == PLX_CLOSE_HANDSHAKE_TIMEOUT || why->how == PLX_CLOSE_IDLE ? ERROR_connect
                                                                                     : ERROR_refused]++;
@@ -201,7 +203,7 @@ void load_conn_closed(struct load_conn *c, const struct plx_close_info *why, boo
     } else {
         note_path(c);
         c->worker->open--;
-        c->worker->report.connections_lost += !is_friendly;
+        c->worker->report.connections_lost += !is_friendly && !c->worker->load->is_interrupted;
     }
     c->state = CONN_DEAD;
     load_conn_ready(c, false);

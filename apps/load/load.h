@@ -159,6 +159,7 @@ struct load {
     bool is_open_loop, is_tty;
     _Atomic unsigned done;
     _Atomic bool is_failed;
+    _Atomic bool is_interrupted;           // what ends from here on is our doing: it is not counted
     uint64_t client_cpu_us, server_cpu_us; // at the beginning of the window, then in it; worker 0's
     plx_time shown_at;
     uint64_t shown_before;

@@ -9,14 +9,13 @@
 
 #include "load.h"
 
-static struct plx_engine *engine;
-static volatile sig_atomic_t interrupted;
+static struct load load; // the signal handler's way to it
 
 static void on_signal(int sig)
 {
     (void)sig;
-    interrupted = 1;
-    plx_engine_stop(engine, PLX_NS(0));
+    load.is_interrupted = true;
+    plx_engine_stop(load.engine, PLX_NS(0));
 }
 
 static uint64_t clock_ns(clockid_t id)
@@ -95,7 +94,6 @@ static bool make_engine(struct load *l, char *err, size_t err_len)
     if (!port_opts_apply(&l->opts.port, &cfg, err, err_len) ||
         (l->engine = plx_engine_new(&cfg, err, err_len)) == NULL)
         return false;
-    engine = l->engine;
     return true;
 }
 
@@ -158,7 +156,7 @@ static int sum_up(struct load *l)
         for (uint16_t i = 0; i < l->worker_count; i++)
             report_add(&sum, &l->workers[i].report);
         sum.processes = 1;
-        if (interrupted)
+        if (l->is_interrupted)
             report_note(&sum, "interrupted before its end");
         report_judge(&sum, l->is_open_loop);
         code = publish(&sum, &l->opts);
@@ -229,20 +227,20 @@ static int run(struct load *l)
 
 int main(int argc, char **argv)
 {
-    static struct load l;
+    struct load *l = &load;
     int code;
 
-    if (!load_options(&l.opts, argc, argv, &code)) {
-        load_options_free(&l.opts);
+    if (!load_options(&l->opts, argc, argv, &code)) {
+        load_options_free(&l->opts);
         return code;
     }
-    l.is_tty = isatty(STDERR_FILENO);
-    code = l.opts.is_merge ? merge(&l.opts) : run(&l);
-    plx_engine_free(l.engine);
-    for (uint16_t i = 0; i < l.worker_count; i++)
-        load_worker_fini(&l.workers[i]);
-    free(l.workers);
-    load_mix_free(&l);
-    load_options_free(&l.opts);
+    l->is_tty = isatty(STDERR_FILENO);
+    code = l->opts.is_merge ? merge(&l->opts) : run(l);
+    plx_engine_free(l->engine);
+    for (uint16_t i = 0; i < l->worker_count; i++)
+        load_worker_fini(&l->workers[i]);
+    free(l->workers);
+    load_mix_free(l);
+    load_options_free(&l->opts);
     return code;
 }

@@ -50,6 +50,8 @@ static void count_error(struct load_slot *s, enum error_kind kind)
     struct load_worker *w = s->conn->worker;
     struct report *r = &w->report;
 
+    if (w->load->is_interrupted)
+        return;
     r->all_failed++;
     if (!load_is_in_window(w, s->due))
         return;

@@ -6,6 +6,8 @@ delays, its reports, thresholds and merging. Its arithmetic is tried harder, in 
 import json
 import math
 import os
+import signal
+import subprocess
 import sys
 import time
 import zlib
@@ -178,6 +180,25 @@ def report(lab, served, ca):
     served.lines()
 
 
+def terminal(lab, served, ca):
+    """On a terminal there is a line every second; an interrupted run reports what it has."""
+    path, (master, slave) = lab.path('interrupted.json'), os.openpty()
+    child = subprocess.Popen([lab.program('apps/plx-load'), '--cacert', ca, '-c', '4', '-m', '2', '-d', '60s', '--json', path, served.url('64.bin')],
+                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=slave, text=True)
+    os.close(slave)
+    shown = b''
+    while shown.count(b'requests/s') < 2:
+        shown += os.read(master, 4096)
+    child.send_signal(signal.SIGINT)
+    text, _ = child.communicate(timeout=60)
+    os.close(master)
+    got = Result(lab, (), child.returncode, text, json.load(open(path)))
+    ok = b'running' in shown and b'4 connections' in shown and got.code == 0 and 'interrupted' in ' '.join(got.report['notes'])
+    lab.check('terminal_interrupted', ok and got['failed'] == 0 == got.errors() and 0 < got['ok'] <= got['requests'] <= got['ok'] + 8,
+              f'{shown}\n{text}')
+    served.lines()
+
+
 def merge(lab, site, ca):
     """Eight machines: namespaces with a wire each to the server's, and processes that begin at one moment."""
     server_ns, there = lab.netns('server'), []
@@ -288,6 +309,7 @@ def test(lab):
     lab.attempt('hq', hq, lab, served, cert.ca)
     lab.attempt('outcomes', outcomes, lab, served, cert.ca)
     lab.attempt('report', report, lab, served, cert.ca)
+    lab.attempt('terminal', terminal, lab, served, cert.ca)
     lab.attempt('merge', merge, lab, site, cert.ca)
     lab.attempt('past_the_kernel', past_the_kernel, lab, site, cert.ca)
     served.server.stop()
