@@ -26,7 +26,7 @@ SECTIONS = (
 )
 CURVES = ('nginx/h1-tls/64/m1/c64', 'pollux-udp/h3/64/m1/c64', 'nginx/h3/64/m1/c64')
 LOADS = (10, 25, 50, 75, 90)  # per cent of what the server answers at most
-PROFILES = ('pollux-udp/h3/64/m1/c64', 'pollux-udp/h3/64/m10/c64', 'pollux-memif/h3/64/m10/c64', 'pollux-udp/h3/1G/m1/c1')
+PROFILES = ('pollux-udp/h3/64/m1/c64', 'pollux-udp/h3/64/m10/c64', 'pollux-udp/h3/1G/m1/c1')  # who polls is never idle: no profile of those
 
 
 class Progress:

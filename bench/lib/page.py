@@ -14,7 +14,7 @@ section{background:var(--card);border:1px solid var(--line);border-radius:.6rem;
 .row{margin:.55rem 0}.top{display:flex;justify-content:space-between;gap:.6rem;font-size:.9rem}.top b{font-variant-numeric:tabular-nums;white-space:nowrap}
 .bar{height:.85rem;background:var(--line);border-radius:.25rem;overflow:hidden;margin-top:.15rem}.bar i{display:block;height:100%}.us{background:var(--us)}
 .h3{background:var(--h3)}.tcp{background:var(--tcp)}.key span{display:inline-block;margin-right:1rem}.key i{display:inline-block;width:.8rem;height:.8rem;border-radius:.2rem;
-margin-right:.35rem;vertical-align:-.08rem}svg{display:block;width:100%;height:auto;max-width:44rem}svg text{fill:var(--soft);font:11px system-ui,sans-serif}
+margin-right:.35rem;vertical-align:-.08rem}svg{display:block;width:100%;height:auto;max-width:34rem}svg text{fill:var(--soft);font:11px system-ui,sans-serif}
 .stack{display:flex;height:1.5rem;border-radius:.3rem;overflow:hidden;margin:.3rem 0}.stack i{display:block;height:100%}.scroll{overflow-x:auto}
 table{border-collapse:collapse;font-size:.82rem;font-variant-numeric:tabular-nums}th,td{padding:.25rem .6rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
 th:first-child,td:first-child{text-align:left}.noisy{color:var(--bad)}
@@ -72,7 +72,7 @@ def curves(data):
         return ''
     low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)) + 1e-9)
     high = max(high, low + 1)
-    width, height, left, right = 640, 300, 56, 14
+    width, height, left, right = 380, 260, 46, 16
     out = ['<section><h2>Latency against load</h2><p class="soft">64 octets, 64 connections, each server at shares of the rate that it reached itself; '
            'full line: half of the requests are faster; dashed: 99 of 100 are</p>',
            f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="latency against load">']
@@ -80,7 +80,7 @@ def curves(data):
         y = height - 28 - (height - 46) * (power - low) / (high - low)
         label = f'{10 ** power:g} µs' if power < 3 else f'{10 ** (power - 3):g} ms' if power < 6 else f'{10 ** (power - 6):g} s'
         out.append(f'<line x1="{left}" x2="{width - right}" y1="{y:.1f}" y2="{y:.1f}" stroke="var(--line)"/><text x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{label}</text>')
-    for load in (0, *costs.LOADS, 100):
+    for load in (0, *costs.LOADS):
         x = left + (width - left - right) * load / 100
         out.append(f'<text x="{x:.1f}" y="{height - 8}" text-anchor="middle">{load} %</text>')
     for name, points in data.items():
