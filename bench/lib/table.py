@@ -1,4 +1,6 @@
 """table.py -- a report as Markdown."""
+import re
+
 import machine
 import servers
 
@@ -45,11 +47,12 @@ def markdown(report):
     lines += [row(name, c) for name, c in report['cells'].items()]
     noisy = [name for name, c in report['cells'].items() if c['is_noisy']]
     broken = [f'{name} ({c["errors"]} of {len(c["runs"])} runs)' for name, c in report['cells'].items() if c['errors']]
-    notes = sorted({f'{name}: {note}' for name, c in report['cells'].items() for r in c['runs'] for note in r.get('notes', [])})
+    # One remark of a kind for each cell: those that differ in nothing but a number are of one kind.
+    notes = {(name, re.sub(r'\d+', '', note)): f'{name}: {note}' for name, c in report['cells'].items() for r in c['runs'] for note in r.get('notes', [])}
     if noisy:
         lines += ['', f'**Too noisy** (spread above 20 %; not to be believed): {", ".join(noisy)}.']
     if broken:
         lines += ['', f'**Broken**: {", ".join(broken)}.']
     if notes:
-        lines += ['', 'What the generator remarked:', ''] + [f'- {n}' for n in notes]
+        lines += ['', 'What the generator remarked:', ''] + [f'- {n}' for n in notes.values()]
     return '\n'.join(lines)
