@@ -354,32 +354,36 @@ static bool throughput(uint64_t seed)
     return world_fini(&w) && ok;
 }
 
-// Two clients share the path down: between 60:40 and 40:60 after the first has had a second's start.
+// Two clients share the path down: between 60:40 and 40:60 over 90 s, from 15 s after the second began; the first had a second's start.
+// The queue is shallow, so that CUBIC's epochs are short; behind a queue of a whole round trip they last ten seconds and more, and
+// one flow can keep two thirds for minutes.
 static bool fairness(uint64_t seed)
 {
     struct world_cfg cfg = {.seed = seed, .up = path(), .down = path(), .clients = 2};
     cfg.up.delay = cfg.down.delay = PLX_MS(25);
-    cfg.up.queue_bytes = cfg.down.queue_bytes = 625000;
-    static const uint64_t sizes[] = {60 * MIB, 60 * MIB, 60 * MIB, 60 * MIB,
-                                     60 * MIB, 60 * MIB, 60 * MIB, 60 * MIB};
-    uint64_t before[2], got[2];
+    cfg.up.queue_bytes = cfg.down.queue_bytes = 150000;
+    cfg.up.jitter = cfg.down.jitter = PLX_MS(2);
+    enum { REQUESTS = 32 }; // more than the path carries in that time
+    uint64_t sizes[REQUESTS], before[2], got[2];
     struct world w;
 
+    for (unsigned j = 0; j < REQUESTS; j++)
+        sizes[j] = 60 * MIB;
     world_init(&w, &cfg);
-    world_fetch(&w, 0, sizes, 8, 0);
+    world_fetch(&w, 0, sizes, REQUESTS, 0);
     world_run(&w, in(&w, PLX_SEC(1)), NULL);
-    world_fetch(&w, 1, sizes, 8, 0);
+    world_fetch(&w, 1, sizes, REQUESTS, 0);
     world_run(&w, in(&w, PLX_SEC(15)), NULL);
     for (unsigned pass = 0; pass < 2; pass++) {
         for (unsigned i = 0; i < 2; i++) {
             got[i] = 0;
-            for (unsigned j = 0; j < 8; j++)
+            for (unsigned j = 0; j < REQUESTS; j++)
                 got[i] += w.client[i].request[j].got;
             if (pass == 0)
                 before[i] = got[i];
         }
         if (pass == 0)
-            world_run(&w, in(&w, PLX_SEC(30)), NULL);
+            world_run(&w, in(&w, PLX_SEC(90)), NULL);
     }
     double a = (double)(got[0] - before[0]), b = (double)(got[1] - before[1]);
     bool ok = a / (a + b) >= 0.4 && a / (a + b) <= 0.6;
