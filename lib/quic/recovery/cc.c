@@ -53,6 +53,8 @@ void plx_cc_set_mtu(struct plx_cc *cc, uint32_t mtu)
         cc->cwnd = plx_cc_cwnd_min(cc);
     if (cc->ssthresh < plx_cc_cwnd_min(cc)) // it may have been the minimum for smaller datagrams
         cc->ssthresh = plx_cc_cwnd_min(cc);
+    if (cc->prior_ssthresh < plx_cc_cwnd_min(cc)) // and so may what an undone congestion event brings back
+        cc->prior_ssthresh = plx_cc_cwnd_min(cc);
 }
 
 // --- HyStart++ -------------------------------------------------------------------------------------------------
