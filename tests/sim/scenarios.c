@@ -354,17 +354,16 @@ static bool throughput(uint64_t seed)
     return world_fini(&w) && ok;
 }
 
-// Two clients share the path down: between 60:40 and 40:60 over 90 s, from 15 s after the second began; the first had a second's start.
-// The queue, the jitter and the 90 s were chosen after others had failed. Outside of the bound at the end, of ten seeds each: 625000
-// octets (one round trip) 2 over 60 s and 3 over 180 s; 312000 octets 6 over 60 s, up to 67:33; 150000 octets without jitter 2 over
-// 60 s. Why is not known: CUBIC's long epochs are a guess, no other sender was run over the same link. Not solved.
+// Two clients share the path down: between 60:40 and 40:60, the first with a second's start. A queue of one round trip; jitter of four
+// packets' time on the link; over 180 s from 15 s on, which is some 25 congestion events of each. Over less, or over a link without any
+// noise, CUBIC as such is not held to that bound: see two_cubics.c and docs/decisions/0023-what-fair-means.md.
 static bool fairness(uint64_t seed)
 {
     struct world_cfg cfg = {.seed = seed, .up = path(), .down = path(), .clients = 2};
     cfg.up.delay = cfg.down.delay = PLX_MS(25);
-    cfg.up.queue_bytes = cfg.down.queue_bytes = 150000;
-    cfg.up.jitter = cfg.down.jitter = PLX_MS(2);
-    enum { REQUESTS = 32 }; // more than the path carries in that time
+    cfg.up.queue_bytes = cfg.down.queue_bytes = 625000;
+    cfg.up.jitter = cfg.down.jitter = PLX_US(500);
+    enum { REQUESTS = 40 }; // more than the path carries in that time
     uint64_t sizes[REQUESTS], before[2], got[2];
     struct world w;
 
@@ -384,7 +383,7 @@ static bool fairness(uint64_t seed)
                 before[i] = got[i];
         }
         if (pass == 0)
-            world_run(&w, in(&w, PLX_SEC(90)), NULL);
+            world_run(&w, in(&w, PLX_SEC(180)), NULL);
     }
     double a = (double)(got[0] - before[0]), b = (double)(got[1] - before[1]);
     bool ok = a / (a + b) >= 0.4 && a / (a + b) <= 0.6;
