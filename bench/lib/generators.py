@@ -60,7 +60,8 @@ def plx_load(cell, site, net, server, seconds, rate=None):
     return {'requests': counts['answered_in_window'], 'seconds': r['seconds'], 'body_bytes': counts['body_bytes'],
             'failed': counts['all_failed'] + counts['connections_failed'] + counts['connections_lost'],
             'datagrams': counts['datagrams_rx'] + counts['datagrams_tx'], 'begun': counts['engine_requests'],
-            'whole_requests': counts['all_ok'], 'resumed': counts['resumed'],
+            'whole_requests': counts['all_ok'], 'whole_sent': counts['all_sent'], 'errors': {k: n for k, n in r['errors'].items() if n},
+            'resumed': counts['resumed'],
             'p50_us': latency['percentiles']['50'] / 1e3, 'p99_us': latency['percentiles']['99'] / 1e3,
             'server_cpu_s': counts['server_cpu_us'] / 1e6, 'generator_busy_share': counts['busy_ns'] / max(1, counts['wall_ns']),
             'generator_us_per_request': counts['client_cpu_us'] / max(1, counts['answered_in_window']), 'notes': r['notes']}

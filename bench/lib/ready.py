@@ -4,6 +4,12 @@ import shutil
 import subprocess
 
 import servers
+from net import AHEAD
+
+
+def option_nice(p):
+    p.add_argument('--nice', type=int, default=AHEAD, choices=range(-20, 20), metavar='N',
+                   help=f'priority of servers and generators (default {AHEAD}: ahead of whatever else runs; 10 to see that it works on a busy machine)')
 
 
 def check(p, cells):

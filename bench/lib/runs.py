@@ -15,7 +15,7 @@ import time
 import generators
 import machine
 import servers
-from net import Net
+from net import AHEAD, Net
 
 NOISY = 20  # per cent of spread above which a figure is not to be believed
 PORTS = range(24000, 25000)
@@ -57,10 +57,10 @@ class Site:
 class Bench:
     """Runs of cells; a context manager that leaves nothing behind."""
 
-    def __init__(self, net, seconds, has_latency=True, say=lambda text: None):
+    def __init__(self, net, seconds, has_latency=True, say=lambda text: None, nice=AHEAD):
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # plx-load has a socket for each connection
-        self.kind, self.seconds, self.has_latency, self.say = net, seconds, has_latency, say
+        self.kind, self.seconds, self.has_latency, self.say, self.nice = net, seconds, has_latency, say, nice
         self.site, self.nets, self.ports = Site(), {}, 0
         os.environ['PLX_PEERS_BIND'] = ''
 
@@ -75,12 +75,12 @@ class Bench:
     def net_of(self, cell):
         kind = {'pollux-xdp': 'raw', 'pollux-memif': 'none'}.get(cell.system, self.kind)
         if kind not in self.nets:
-            self.nets[kind] = Net(kind, f'{next(TAGS):x}')
+            self.nets[kind] = Net(kind, f'{next(TAGS):x}', self.nice)
         return self.nets[kind]
 
-    def server(self, cell, net):
+    def server(self, cell, net, access_log=None):
         self.ports += 1
-        return servers.Server(cell, self.site, net, PORTS[(os.getpid() + self.ports) % len(PORTS)])
+        return servers.Server(cell, self.site, net, PORTS[(os.getpid() + self.ports) % len(PORTS)], access_log)
 
     def once(self, cell):
         """One run: the figures of this cell, as the JSON has them."""

@@ -1,8 +1,9 @@
 """servers.py -- the systems under test, each serving one folder on CPU 0.
 
-All have the same certificate, TLS 1.3 with AES-128-GCM and X25519, one worker, no access log, and what their own manuals name for
-speed (nginx: sendfile, open_file_cache, GSO). caddy has no setting for the ciphersuite; the generator offers nothing else.
-haproxy serves no files: it answers from its own memory, which spares it the work of a second hop.
+All have the same certificate, TLS 1.3 with AES-128-GCM and X25519, one worker, no access log unless one is asked for (log.py), and
+what their own manuals name for speed (nginx: sendfile, open_file_cache, GSO; a receive buffer that holds what a closed loop has in
+flight). caddy has no setting for the ciphersuite; the generator offers nothing else. haproxy serves no files: it answers from its own
+memory, which spares it the work of a second hop.
 """
 import os
 import re
@@ -11,6 +12,7 @@ import subprocess
 import time
 
 import machine
+from net import ROOM
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.abspath(os.environ.get('PLX_BUILD') or os.path.join(TOP, 'build'))
@@ -46,10 +48,10 @@ def write(folder, name, text):
     return path
 
 
-def pollux(cell, site, net, port):
+def pollux(cell, site, net, port, log):
     argv = [program('plx-serve'), '--listen', f'{net.address}:{port}', '--root', site.folder, '--cert', site.cert, '--key', site.key, '--stats',
             '--ciphers', 'TLS_AES_128_GCM_SHA256', '--groups', 'X25519', '--retry', 'never', '--grace', '200', '--conns', str(max(16384, 2 * cell.conns)),
-            '--streams', str(max(65536, 2 * cell.conns * cell.streams))]
+            '--streams', str(max(65536, 2 * cell.conns * cell.streams)), *(['--access-log', log] if log else [])]
     if cell.system == 'pollux-xdp':
         argv += ['--driver', 'ethdev', '--ip', f'{net.address}/24', *eal(f'plxm{os.getpid()}x', f'net_af_xdp0,iface={net.device}')]
     elif cell.system == 'pollux-memif':
@@ -57,17 +59,17 @@ def pollux(cell, site, net, port):
     return argv
 
 
-def nginx(cell, site, net, port):
+def nginx(cell, site, net, port, log):
     folder = site.scratch
     temps = '\n'.join(f'  {k}_temp_path {folder}/nginx-{k};' for k in ('client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'))
-    listen = {'h3': f'listen {net.address}:{port} quic reuseport; quic_gso on;', 'h1-tls': f'listen {net.address}:{port} ssl;',
+    listen = {'h3': f'listen {net.address}:{port} quic reuseport rcvbuf={ROOM}; quic_gso on;', 'h1-tls': f'listen {net.address}:{port} ssl;',
               'h2-tls': f'listen {net.address}:{port} ssl; http2 on;'}[cell.protocol]
     conf = write(folder, 'nginx.conf', f'''
 daemon off; user root; worker_processes 1; pid {folder}/nginx.pid; error_log stderr error;
 events {{ worker_connections {2 * cell.conns + 1000}; }}
 http {{
 {temps}
-  access_log off; default_type application/octet-stream;
+  log_format status '$status'; access_log {f'{log} status buffer=256k' if log else 'off'}; default_type application/octet-stream;
   sendfile on; tcp_nopush on; tcp_nodelay on; open_file_cache max=100 inactive=600s; open_file_cache_valid 600s;
   keepalive_requests 1000000000; keepalive_timeout 600s; http3_max_concurrent_streams 1000; http2_max_concurrent_streams 1000;
   server {{
@@ -81,17 +83,19 @@ http {{
     return [PEERS, 'run', 'nginx', '-e', 'stderr', '-p', folder, '-c', conf]
 
 
-def haproxy(cell, site, net, port):
+def haproxy(cell, site, net, port, log):
     bind = {'h3': f'bind quic4@{net.address}:{port} ssl crt {site.pem} alpn h3', 'h1-tls': f'bind {net.address}:{port} ssl crt {site.pem} alpn http/1.1',
             'h2-tls': f'bind {net.address}:{port} ssl crt {site.pem} alpn h2'}[cell.protocol]
     # A body that haproxy answers by itself has to fit into a buffer; only where it must, the buffer is larger than usual.
     bufsize = f'tune.bufsize {cell.size + 16384}' if cell.size > 14 << 10 else ''
+    lines = 'log stdout format raw local0\n  log-format %ST' if log else ''
     conf = write(site.scratch, 'haproxy.cfg', f'''
 global
   nbthread 1
   limited-quic
   {bufsize}
   maxconn {cell.conns + 500}
+  tune.rcvbuf.frontend {ROOM}
   tune.h2.fe.max-concurrent-streams 1000
   tune.quic.frontend.max-streams-bidi 1000
   ssl-default-bind-options ssl-min-ver TLSv1.3
@@ -104,13 +108,15 @@ defaults
   timeout server 60s
 frontend all
   {bind}
+  {lines}
   http-request return status 200 content-type application/octet-stream file {site.folder}/{cell.body} if {{ path /{cell.body} }}
   http-request return status 404
 ''')
     return [PEERS, 'run', 'haproxy', '-db', '-f', conf]
 
 
-def caddy(cell, site, net, port):
+def caddy(cell, site, net, port, log):
+    lines = f'log {{\n        output file {log} {{\n            roll_disabled\n        }}\n    }}' if log else ''
     conf = write(site.scratch, 'Caddyfile', f'''
 {{
     admin off
@@ -128,6 +134,7 @@ https://:{port} {{
     }}
     root * {site.folder}
     file_server
+    {lines}
 }}
 ''')
     homes = [f'{k}={site.scratch}' for k in ('HOME', 'XDG_DATA_HOME', 'XDG_CONFIG_HOME')]
@@ -140,11 +147,13 @@ KINDS = {'pollux-udp': pollux, 'pollux-xdp': pollux, 'pollux-memif': pollux, 'ng
 class Server:
     """A running server; a context manager, gone at the end."""
 
-    def __init__(self, cell, site, net, port):
+    def __init__(self, cell, site, net, port, access_log=None):
         self.cell, self.port, self.log = cell, port, os.path.join(site.scratch, 'server.log')
-        argv = net.argv('server', ['taskset', '-c', CPU, *KINDS[cell.system](cell, site, net, port)])
-        with open(self.log, 'w') as log:
-            self.popen = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+        argv = net.argv('server', ['taskset', '-c', CPU, *KINDS[cell.system](cell, site, net, port, access_log)])
+        with open(self.log, 'w') as said, open(access_log or os.devnull, 'ab') as log:
+            # haproxy writes its access log to a descriptor: a file never makes it wait, so it never leaves out a line
+            out = log if access_log and cell.system == 'haproxy' else said
+            self.popen = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=said, start_new_session=True)
         self.pid = self.popen.pid
         try:
             self._wait()
