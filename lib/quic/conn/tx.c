@@ -14,12 +14,6 @@ enum { CONN_ROOM_MIN = 64 }; // of a datagram on a path that is not validated: a
 
 // --- is there anything? --------------------------------------------------------------------------------------------------------
 
-// Once the handshake's part is gone there is only one space to look at.
-static int first_space(const struct plx_conn *c)
-{
-    return c->hs == NULL ? PLX_SPACE_APP : PLX_SPACE_INITIAL;
-}
-
 bool conn_has_frames(const struct plx_conn *c)
 {
     const uint16_t mine = CONN_WANT_PING | CONN_WANT_HANDSHAKE_DONE | CONN_WANT_NEW_TOKEN;
@@ -30,23 +24,11 @@ bool conn_has_frames(const struct plx_conn *c)
 
 static bool space_has_frames(const struct plx_conn *c, enum plx_space_id space)
 {
+    if (!conn_keys_can_seal(c, space))
+        return false;
     if (space != PLX_SPACE_APP)
         return plx_cstream_tx_wants(&c->hs->ctx[space]);
     return conn_has_frames(c) || plx_streams_wants_write(&c->streams);
-}
-
-static bool any_frames(const struct plx_conn *c)
-{
-    for (int i = first_space(c); i < PLX_SPACE_COUNT; i++)
-        if (conn_keys_can_seal(c, (enum plx_space_id)i) && space_has_frames(c, (enum plx_space_id)i))
-            return true;
-    return false;
-}
-
-// A PATH_CHALLENGE or PATH_RESPONSE for the active path: like acknowledgements these do not wait for the window.
-static bool probes_active_path(const struct plx_conn *c, plx_time now)
-{
-    return plx_paths_next_probe(&c->paths, now) == c->paths.active && conn_keys_can_seal(c, PLX_SPACE_APP);
 }
 
 // Handshake octets are not held back by application data that fills the window: the peer acknowledges none of that before it has the
@@ -61,51 +43,69 @@ static bool may_shake_hands(const struct plx_conn *c)
     return bytes <= c->recovery.cc.cwnd;
 }
 
-static bool any_handshake_frames(const struct plx_conn *c)
+// What there is to say, asked once for each datagram.
+struct agenda {
+    uint8_t frames; // bit per space: frames that wait for the congestion window
+    bool is_urgent; // acknowledgements that are due, probes of recovery, octets of the handshake
+    uint8_t probe;  // the path with a PATH_CHALLENGE or PATH_RESPONSE to send, PLX_PATH_NONE
+};
+
+static bool space_is_urgent(const struct plx_conn *c, const struct plx_space *sp)
 {
-    for (int i = first_space(c); i < PLX_SPACE_APP; i++)
-        if (conn_keys_can_seal(c, (enum plx_space_id)i) && plx_cstream_tx_wants(&c->hs->ctx[i]))
-            return true;
-    return false;
+    return plx_acks_is_due(&sp->acks, c->now) || sp->probes_wanted > 0;
 }
 
-// Acknowledgements, probes of recovery, probes of the path.
-static bool any_urgent(const struct plx_conn *c)
+// The spaces of a connection whose handshake is still there.
+static void agenda_add_handshake(const struct plx_conn *c, struct agenda *a)
 {
-    if (probes_active_path(c, c->now) || (any_handshake_frames(c) && may_shake_hands(c)))
-        return true;
-    for (int i = first_space(c); i < PLX_SPACE_COUNT; i++) {
-        const struct plx_space *sp = conn_space((struct plx_conn *)(uintptr_t)c, (enum plx_space_id)i);
-        if (sp != NULL && conn_keys_can_seal(c, (enum plx_space_id)i) &&
-            (plx_acks_is_due(&sp->acks, c->now) || sp->probes_wanted > 0))
-            return true;
+    for (int i = 0; i < CONN_HS_SPACES; i++) {
+        if (!conn_keys_can_seal(c, (enum plx_space_id)i))
+            continue;
+        a->frames |= (uint8_t)(space_has_frames(c, (enum plx_space_id)i) << i);
+        a->is_urgent |= !c->hs->level[i].is_discarded && space_is_urgent(c, &c->hs->space[i]);
     }
-    return false;
+    a->is_urgent |= a->frames != 0 && may_shake_hands(c);
 }
 
-// A path other than the active one has a PATH_CHALLENGE or PATH_RESPONSE to send.
-static uint8_t side_path(const struct plx_conn *c)
+static struct agenda agenda_of(const struct plx_conn *c)
 {
-    uint8_t idx = plx_paths_next_probe(&c->paths, c->now);
-    if (idx == c->paths.active || idx == PLX_PATH_NONE || !conn_keys_can_seal(c, PLX_SPACE_APP))
-        return PLX_PATH_NONE;
-    return plx_path_allowance(&c->paths.v[idx]) >= CONN_ROOM_MIN ? idx : PLX_PATH_NONE;
+    struct agenda a = {.probe = PLX_PATH_NONE};
+    if (c->hs != NULL)
+        agenda_add_handshake(c, &a);
+    if (!conn_keys_can_seal(c, PLX_SPACE_APP))
+        return a;
+    a.frames |= (uint8_t)(space_has_frames(c, PLX_SPACE_APP) << PLX_SPACE_APP);
+    a.is_urgent |= space_is_urgent(c, &c->space);
+    a.probe = plx_paths_next_probe(&c->paths, c->now);
+    return a;
+}
+
+// The agenda names a path other than the active one, and that may be sent to.
+static bool is_side(const struct plx_conn *c, const struct agenda *a)
+{
+    return a->probe != PLX_PATH_NONE && a->probe != c->paths.active &&
+           plx_path_allowance(&c->paths.v[a->probe]) >= CONN_ROOM_MIN;
+}
+
+static bool is_worth_a_datagram(const struct plx_conn *c, const struct agenda *a)
+{
+    if (c->hold == CONN_HOLD_MEANS)
+        return false;
+    // Streams that were resumed are looked at by plx_conn_tx(), whatever may be sent.
+    if (is_side(c, a) || !plx_list_is_empty(&c->streams.resumed))
+        return true;
+    if (c->hold == CONN_HOLD_ADDRESS)
+        return false;
+    // Like acknowledgements, what probes the active path does not wait for the window.
+    return a->is_urgent || a->probe == c->paths.active || (c->hold == CONN_HOLD_NONE && a->frames != 0);
 }
 
 bool plx_conn_wants_tx(const struct plx_conn *c)
 {
     if (conn_is_winding_down(c))
         return c->state == PLX_CONN_CLOSING && (c->want & CONN_WANT_CLOSE) != 0;
-    if (c->hold == CONN_HOLD_MEANS)
-        return false;
-    // Streams that were resumed are looked at by plx_conn_tx(), whatever may be sent.
-    if (side_path(c) != PLX_PATH_NONE || !plx_list_is_empty(&c->streams.resumed))
-        return true;
-    if (c->hold == CONN_HOLD_ADDRESS)
-        return false;
-    if (any_urgent(c))
-        return true;
-    return c->hold == CONN_HOLD_NONE && any_frames(c);
+    struct agenda a = agenda_of(c);
+    return is_worth_a_datagram(c, &a);
 }
 
 // --- frames ----------------------------------------------------------------------------------------------------------------------
@@ -126,13 +126,8 @@ static void write_path(struct plx_conn *c, struct conn_dgram *dg, struct conn_bu
     dg->is_1200 = true;
 }
 
-static void write_app(struct plx_conn *c, struct conn_dgram *dg, struct conn_build *b, bool is_all,
-                      plx_time now)
+static void write_app(struct plx_conn *c, struct conn_build *b, plx_time now)
 {
-    if (probes_active_path(c, now))
-        write_path(c, dg, b, now);
-    if (!is_all)
-        return;
     if ((c->want & CONN_WANT_HANDSHAKE_DONE) && plx_frame_handshake_done_write(&b->w)) {
         push_simple(b, PLX_REF_HANDSHAKE_DONE);
         c->want &= (uint16_t)~CONN_WANT_HANDSHAKE_DONE;
@@ -141,8 +136,10 @@ static void write_app(struct plx_conn *c, struct conn_dgram *dg, struct conn_bui
         conn_new_token_write(c, &b->w, &b->refs, now);
     if (c->hs != NULL)
         plx_cstream_tx_write(&c->hs->ctx[PLX_SPACE_APP], &b->w, &b->refs);
-    plx_cids_local_write(&c->cids, &b->w, &b->refs, c->env->reset_key);
-    plx_cids_peer_write(&c->peer_cids, &b->w, &b->refs);
+    if (plx_cids_local_wants_write(&c->cids))
+        plx_cids_local_write(&c->cids, &b->w, &b->refs, c->env->reset_key);
+    if (plx_cids_peer_wants_write(&c->peer_cids))
+        plx_cids_peer_write(&c->peer_cids, &b->w, &b->refs);
     if ((c->want & CONN_WANT_PING) && plx_refs_has_room(&b->refs) && plx_frame_ping_write(&b->w)) {
         push_simple(b, PLX_REF_PING);
         c->want &= (uint16_t)~CONN_WANT_PING;
@@ -151,15 +148,16 @@ static void write_app(struct plx_conn *c, struct conn_dgram *dg, struct conn_bui
 }
 
 // One packet of a space, if there is anything to say in it.
-static void write_space(struct plx_conn *c, struct conn_dgram *dg, enum plx_space_id space, bool may_elicit,
-                        plx_time now)
+static void write_space(struct plx_conn *c, struct conn_dgram *dg, enum plx_space_id space,
+                        const struct agenda *a, bool may_elicit, plx_time now)
 {
     struct plx_space *sp = conn_space(c, space);
     if (sp == NULL || !conn_keys_can_seal(c, space))
         return;
     bool is_probe = sp->probes_wanted > 0;
-    bool is_all = is_probe || (may_elicit && space_has_frames(c, space));
-    bool elicits = is_all || (space == PLX_SPACE_APP && probes_active_path(c, now));
+    bool is_all = is_probe || (may_elicit && (a->frames >> space & 1) != 0);
+    bool is_path = space == PLX_SPACE_APP && a->probe == c->paths.active;
+    bool elicits = is_all || is_path;
     bool rides_along = dg->count > 0 && plx_acks_has_news(&sp->acks);
     if (!elicits && !rides_along && !plx_acks_is_due(&sp->acks, now))
         return;
@@ -169,9 +167,11 @@ static void write_space(struct plx_conn *c, struct conn_dgram *dg, enum plx_spac
     if (plx_acks_has_news(&sp->acks) || plx_acks_is_due(&sp->acks, now))
         plx_acks_write(&sp->acks, &b->w, &b->refs, CONN_ACK_DELAY_EXPONENT, now);
     uint8_t quiet = b->refs.count; // references so far are of frames that elicit nothing
-    if (elicits && space == PLX_SPACE_APP)
-        write_app(c, dg, b, is_all, now);
-    else if (elicits)
+    if (is_path)
+        write_path(c, dg, b, now);
+    if (is_all && space == PLX_SPACE_APP)
+        write_app(c, b, now);
+    else if (is_all)
         plx_cstream_tx_write(&c->hs->ctx[space], &b->w, &b->refs);
     //= rfc9002 6.2.4 "the sender SHOULD send a PING or other ack-eliciting frame"
     if (is_probe && !b->is_eliciting && b->refs.count == quiet && plx_frame_ping_write(&b->w))
@@ -225,16 +225,16 @@ static bool may_elicit(struct plx_conn *c, plx_time now)
 }
 
 // False: nothing more can be said now.
-static bool tx_dgram(struct plx_conn *c, struct plx_tx *tx, plx_time now)
+static bool tx_dgram(struct plx_conn *c, struct plx_tx *tx, const struct agenda *a, plx_time now)
 {
     struct conn_dgram dg;
     dgram_init(&dg, tx, plx_paths_active(&c->paths));
     if (!allow(c, &dg))
         return false;
-    bool elicits = any_frames(c) && may_elicit(c, now);
-    for (int space = first_space(c); space < PLX_SPACE_COUNT; space++)
-        write_space(c, &dg, (enum plx_space_id)space,
-                    elicits || (space != PLX_SPACE_APP && may_shake_hands(c)), now);
+    bool elicits = a->frames != 0 && may_elicit(c, now);
+    for (int space = PLX_SPACE_INITIAL; c->hs != NULL && space < PLX_SPACE_APP; space++)
+        write_space(c, &dg, (enum plx_space_id)space, a, elicits || may_shake_hands(c), now);
+    write_space(c, &dg, PLX_SPACE_APP, a, elicits, now);
     if (dg.count == 0)
         return false;
     const struct conn_build *last = &dg.b[dg.count - 1];
@@ -273,11 +273,13 @@ static bool tx_some(struct plx_conn *c, struct plx_tx *tx, uint16_t dgrams_max, 
 {
     plx_streams_run_resumed(&c->streams, now);
     c->hold = CONN_HOLD_NONE;
-    for (uint16_t count = 0; !conn_is_winding_down(c) && plx_conn_wants_tx(c); count++) {
+    for (uint16_t count = 0; !conn_is_winding_down(c); count++) {
+        struct agenda a = agenda_of(c);
+        if (!is_worth_a_datagram(c, &a))
+            break;
         if (count == dgrams_max || !has_room(tx))
             return true;
-        uint8_t idx = side_path(c);
-        if ((idx == PLX_PATH_NONE || !tx_side(c, tx, idx, now)) && !tx_dgram(c, tx, now))
+        if ((!is_side(c, &a) || !tx_side(c, tx, a.probe, now)) && !tx_dgram(c, tx, &a, now))
             break;
     }
     // Section 7.8 of RFC 9002: who has nothing to send does not use the window, and must not make it grow.
