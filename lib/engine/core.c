@@ -10,6 +10,7 @@
 #include "engine/engine.h"
 #include "engine/glue_h3.h"
 #include "engine/phase.h"
+#include "h3/memo.h"
 
 // --- connections --------------------------------------------------------------------------------------------
 
@@ -277,6 +278,9 @@ enum plx_err plx_core_init(struct plx_core *k, struct plx_engine *e, uint16_t in
         return r;
     env_init(k);
     plx_random_get(&k->random, &k->h3_env.grease_seed, sizeof k->h3_env.grease_seed);
+    uint64_t secret;
+    plx_random_get(&k->random, &secret, sizeof secret);
+    k->h3_env.memo = plx_memo_init(k->memo_memory, secret);
     if ((k->h3_env.scratch = plx_slab_take(&k->slab, plx_h3_scratch_size(&k->h3_env.cfg))) == NULL) {
         snprintf(err, err_len, "field_section_max (%u) is more than one block of buffers holds",
                  k->h3_env.cfg.field_section_max);

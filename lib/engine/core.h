@@ -124,6 +124,7 @@ struct plx_core {
     struct plx_conn_env env;
     struct plx_quic_cfg quic_cfg;
     struct plx_h3_env h3_env;
+    void *memo_memory; // of h3_env.memo, cut from memory
 
     size_t conn_size;        // octets of struct plx_conn, rounded: where its plx_econn stands
     struct plx_arena memory; // of the pools, tables and rings

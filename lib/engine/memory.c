@@ -11,6 +11,7 @@
 #include "base/check.h"
 #include "engine/core.h"
 #include "engine/engine.h"
+#include "h3/memo.h"
 
 enum { INBOX_LEN = 4096, POOLS = 6, TABLES = 3, RINGS = 2 };
 
@@ -65,7 +66,7 @@ static size_t bytes_of(const struct plan *p)
         sum += plx_table_bytes(p->tables[i].count);
     for (unsigned i = 0; i < RINGS; i++)
         sum += ring_bytes(p->rings[i].len);
-    return sum;
+    return sum + plx_memo_size() + 64; // 64: what alignment may cost
 }
 
 static bool cut(struct plx_core *k, const struct plan *p)
@@ -79,7 +80,7 @@ static bool cut(struct plx_core *k, const struct plan *p)
         ok = plx_table_init(p->tables[i].table, p->tables[i].count, a);
     for (unsigned i = 0; i < RINGS && ok; i++)
         ok = plx_mailbox_init(p->rings[i].ring, p->rings[i].len, a);
-    return ok;
+    return ok && (k->memo_memory = plx_arena_alloc(a, plx_memo_size(), 64)) != NULL;
 }
 
 enum plx_err plx_core_memory_init(struct plx_core *k, char *err, size_t err_len)

@@ -56,7 +56,8 @@ struct plx_h3_env {
     struct plx_pool *streams; // objects of plx_h3_stream_size()
     struct plx_slab *slab;    // partial frames, blocked sections, dynamic tables
     void *scratch; // plx_h3_scratch_size(&cfg) octets: decoded field sections live here during a callback
-    uint64_t grease_seed; // differs per core and run
+    struct plx_memo *memo; // memo.h; NULL: every section is decoded
+    uint64_t grease_seed;  // differs per core and run
 };
 
 size_t plx_h3_conn_size(void);

@@ -10,6 +10,7 @@
 #include "h3/conn_int.h"
 
 #include "base/check.h"
+#include "h3/memo.h"
 #include "h3/message.h"
 
 static enum plx_frame_side side_of(const struct plx_h3_conn *c)
@@ -110,61 +111,81 @@ static void announce(struct plx_h3_req *req)
     c->junk -= c->junk < PLX_H3_JUNK_PER_MESSAGE ? c->junk : PLX_H3_JUNK_PER_MESSAGE;
 }
 
-static void on_request_head(struct plx_h3_req *req, const struct plx_qpack_section *s, bool is_last)
+static void on_request_head(struct plx_h3_req *req, const struct plx_h3_head *head, bool is_last)
 {
     struct plx_h3_conn *c = req->s.conn;
-    struct plx_h3_head head;
 
-    if (plx_message_read_request(s, c->env->cfg.connect_protocol, &head) != NULL)
-        return malformed(req);
-    req->is_head = plx_span_is(head.method, "HEAD");
-    req->is_connect = plx_span_is(head.method, "CONNECT");
+    req->is_head = plx_span_is(head->method, "HEAD");
+    req->is_connect = plx_span_is(head->method, "CONNECT");
     (void)plx_h3_rx_on(req, req->is_connect ? EVENT_CONNECT : EVENT_HEAD);
     if (!req->is_connect)
-        req->content_length = head.content_length;
+        req->content_length = head->content_length;
     if (is_last && req->content_length != 0 && req->content_length != PLX_H3_LENGTH_UNKNOWN)
         return malformed(req); // known before the program hears of it
     announce(req);
     if (c->handler->on_request != NULL)
-        c->handler->on_request(req, &head, !is_last);
+        c->handler->on_request(req, head, !is_last);
 }
 
-static void on_response_head(struct plx_h3_req *req, const struct plx_qpack_section *s)
+static void on_response_head(struct plx_h3_req *req, const struct plx_h3_head *head)
 {
     const struct plx_h3_handler *h = req->s.conn->handler;
-    struct plx_h3_head head;
 
-    if (plx_message_read_response(s, &head) != NULL)
-        return malformed(req);
-    if (head.status < 200) {
+    if (head->status < 200) {
         (void)plx_h3_rx_on(req, EVENT_INTERIM);
         if (h->on_interim != NULL)
-            h->on_interim(req, &head);
+            h->on_interim(req, head);
         return;
     }
-    bool is_tunnel = req->is_connect && head.status < 300;
+    bool is_tunnel = req->is_connect && head->status < 300;
     (void)plx_h3_rx_on(req, is_tunnel ? EVENT_CONNECT : EVENT_HEAD);
     //= rfc9114 4.1.2 "A response that is defined as never having content, even when a Content-Length is present"
-    if (req->is_head || head.status == 204 || head.status == 304)
+    if (req->is_head || head->status == 204 || head->status == 304)
         req->content_length = 0;
     else if (!is_tunnel)
-        req->content_length = head.content_length;
+        req->content_length = head->content_length;
     req->s.conn->junk -=
         req->s.conn->junk < PLX_H3_JUNK_PER_MESSAGE ? req->s.conn->junk : PLX_H3_JUNK_PER_MESSAGE;
     if (h->on_response != NULL)
-        h->on_response(req, &head);
+        h->on_response(req, head);
+}
+
+// Decodes and validates a head; NULL: it is blocked, malformed, or the connection has failed.
+static const struct plx_h3_head *read_head(struct plx_h3_req *req, const uint8_t *p, size_t len,
+                                           struct plx_stash *own, uint64_t mark, struct plx_h3_head *head)
+{
+    const struct plx_h3_env *env = req->s.conn->env;
+    bool is_request = req->s.conn->is_server;
+    struct plx_qpack_section s;
+
+    if (!decode(req, p, len, own, &s))
+        return NULL;
+    if ((is_request ? plx_message_read_request(&s, env->cfg.connect_protocol, head)
+                    : plx_message_read_response(&s, head)) != NULL) {
+        malformed(req);
+        return NULL;
+    }
+    if (env->memo != NULL)
+        plx_memo_keep(env->memo, is_request ? PLX_MEMO_REQUEST : PLX_MEMO_RESPONSE, p, len, mark, &s, head);
+    return head;
 }
 
 static void on_head(struct plx_h3_req *req, const uint8_t *p, size_t len, struct plx_stash *own, bool is_last)
 {
-    struct plx_qpack_section s;
+    struct plx_memo *memo = req->s.conn->env->memo;
+    bool is_request = req->s.conn->is_server;
+    const struct plx_h3_head *head = NULL;
+    struct plx_h3_head fresh;
+    uint64_t mark = 0;
 
-    if (!decode(req, p, len, own, &s))
+    if (memo != NULL)
+        head = plx_memo_find(memo, is_request ? PLX_MEMO_REQUEST : PLX_MEMO_RESPONSE, p, len, &mark);
+    if (head == NULL && (head = read_head(req, p, len, own, mark, &fresh)) == NULL)
         return;
-    if (req->s.conn->is_server)
-        on_request_head(req, &s, is_last);
+    if (is_request)
+        on_request_head(req, head, is_last);
     else
-        on_response_head(req, &s);
+        on_response_head(req, head);
 }
 
 // --- the end -----------------------------------------------------------------------------------------------

@@ -202,6 +202,8 @@ static const struct plx_h3_io io = {
 
 // --- the world ---------------------------------------------------------------------------------------------
 
+static void *memos[2];
+
 static void side_init(struct world *w, unsigned k, const struct plx_h3_cfg *cfg,
                       const struct plx_h3_handler *handler)
 {
@@ -220,6 +222,11 @@ static void side_init(struct world *w, unsigned k, const struct plx_h3_cfg *cfg,
     s->env.slab = &s->slab;
     s->env.scratch = malloc(plx_h3_scratch_size(&s->env.cfg));
     s->env.grease_seed = w->seed;
+    if (memos[k] == NULL) // kept from world to world: a fuzzer makes many
+        memos[k] = aligned_alloc(64, (plx_memo_size() + 63) & ~(size_t)63);
+    plx_check(memos[k] != NULL);
+    memset(memos[k], 0, plx_memo_size());
+    s->env.memo = plx_memo_init(memos[k], w->seed);
     s->conn = plx_h3_conn_new(&s->env, k == SERVER, &io, s, handler, NULL);
     plx_check(s->conn != NULL);
     plx_h3_conn_start(s->conn);

@@ -11,6 +11,7 @@
 #include "base/pool.h"
 #include "base/slab.h"
 #include "h3/conn.h"
+#include "h3/memo.h"
 
 enum { WORLD_STREAMS = 64, CLIENT = 0, SERVER = 1 };
 

@@ -1,0 +1,181 @@
+// memo.c -- see memo.h.
+//
+// A set holds two entries and the mark of the last section that was missed in it. An entry is laid out in the order in which a hit
+// reads it: mark and length, the head, the octets; text and fields are for whoever looks at them.
+
+#include "h3/memo.h"
+
+#include <string.h>
+
+#include "base/check.h"
+#include "h3/message.h"
+
+struct entry {
+    uint64_t mark; // 0: empty
+    uint16_t len;
+    uint8_t kind; // enum plx_memo_kind
+    struct plx_h3_head head;
+    uint8_t octets[PLX_MEMO_OCTETS_MAX];
+    uint16_t text_len;
+    char text[PLX_MEMO_TEXT_MAX];
+    struct plx_field fields[PLX_MEMO_FIELDS_MAX];
+};
+
+struct set {
+    uint64_t seen; // mark of the last miss
+    uint8_t next;  // the entry that gives way
+    _Alignas(64) struct entry way[PLX_MEMO_WAYS];
+};
+
+struct plx_memo {
+    uint64_t secret;
+    _Alignas(64) struct set sets[PLX_MEMO_SETS];
+};
+_Static_assert((PLX_MEMO_SETS & (PLX_MEMO_SETS - 1)) == 0, "sets are chosen by a mask");
+
+size_t plx_memo_size(void)
+{
+    return sizeof(struct plx_memo);
+}
+
+struct plx_memo *plx_memo_init(void *mem, uint64_t secret)
+{
+    struct plx_memo *m = mem;
+    m->secret = secret | 1;
+    return m;
+}
+
+static uint64_t load64(const uint8_t *p)
+{
+    uint64_t v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+// Never 0. It only has to spread: equality is decided by the octets.
+static uint64_t mark_of(const struct plx_memo *m, enum plx_memo_kind kind, const uint8_t *p, size_t len)
+{
+    const uint64_t factor = UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t h = m->secret ^ (len << 1 | kind);
+
+    for (size_t i = 0; i + 8 < len; i += 8) {
+        h = (h ^ load64(p + i)) * factor;
+        h ^= h >> 32;
+    }
+    h = (h ^ load64(p + len - 8)) * factor;
+    return (h ^ h >> 32) | 1;
+}
+
+static struct set *set_of(struct plx_memo *m, uint64_t mark)
+{
+    return &m->sets[mark >> 1 & (PLX_MEMO_SETS - 1)];
+}
+
+const struct plx_h3_head *plx_memo_find(struct plx_memo *m, enum plx_memo_kind kind, const uint8_t *p,
+                                        size_t len, uint64_t *mark)
+{
+    *mark = 0;
+    if (len < PLX_MEMO_OCTETS_MIN || len > PLX_MEMO_OCTETS_MAX)
+        return NULL;
+    *mark = mark_of(m, kind, p, len);
+    struct set *set = set_of(m, *mark);
+    for (unsigned i = 0; i < PLX_MEMO_WAYS; i++) {
+        const struct entry *e = &set->way[i];
+        if (e->mark == *mark && e->len == len && e->kind == kind && memcmp(e->octets, p, len) == 0)
+            return &e->head;
+    }
+    return NULL;
+}
+
+// --- keeping -----------------------------------------------------------------------------------------------
+
+static bool is_secret(const struct plx_field *f)
+{
+    static const char *const names[] = {"cookie", "set-cookie", "authorization", "proxy-authorization"};
+    const struct plx_span name = {(const uint8_t *)f->name, f->name_len};
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (plx_span_is(name, names[i]))
+            return true;
+    return f->never_index;
+}
+
+static bool fits(const struct plx_qpack_section *s, const struct plx_h3_head *head)
+{
+    size_t text = 0;
+
+    if (s->required > 0 || head->field_count > PLX_MEMO_FIELDS_MAX)
+        return false;
+    for (uint16_t i = 0; i < s->count; i++) {
+        text += s->fields[i].name_len + s->fields[i].value_len;
+        if (is_secret(&s->fields[i]))
+            return false;
+    }
+    return text <= PLX_MEMO_TEXT_MAX; // names of pseudo-fields are counted and not kept
+}
+
+static const char *text_add(struct entry *e, const void *p, size_t len)
+{
+    char *to = e->text + e->text_len;
+
+    plx_check(e->text_len + len <= PLX_MEMO_TEXT_MAX);
+    if (len > 0)
+        memcpy(to, p, len);
+    e->text_len = (uint16_t)(e->text_len + len);
+    return to;
+}
+
+static void own_span(struct entry *e, struct plx_span *s)
+{
+    if (s->p != NULL) // present and empty is not the same as absent
+        s->p = (const uint8_t *)text_add(e, s->p, s->len);
+}
+
+void plx_memo_keep(struct plx_memo *m, enum plx_memo_kind kind, const uint8_t *p, size_t len, uint64_t mark,
+                   const struct plx_qpack_section *s, const struct plx_h3_head *head)
+{
+    if (mark == 0 || !fits(s, head))
+        return;
+    struct set *set = set_of(m, mark);
+    if (set->seen != mark) {
+        set->seen = mark;
+        return;
+    }
+    set->seen = 0;
+    struct entry *e = &set->way[set->next];
+    set->next = (uint8_t)((set->next + 1) % PLX_MEMO_WAYS);
+    e->mark = mark;
+    e->len = (uint16_t)len;
+    e->kind = (uint8_t)kind;
+    memcpy(e->octets, p, len);
+    e->text_len = 0;
+    e->head = *head;
+    own_span(e, &e->head.method);
+    own_span(e, &e->head.scheme);
+    own_span(e, &e->head.authority);
+    own_span(e, &e->head.path);
+    own_span(e, &e->head.protocol);
+    e->head.fields = e->fields;
+    for (uint16_t i = 0; i < head->field_count; i++) {
+        const struct plx_field *f = &head->fields[i];
+        e->fields[i] = *f;
+        e->fields[i].name = text_add(e, f->name, f->name_len);
+        e->fields[i].value = text_add(e, f->value, f->value_len);
+    }
+}
+
+void plx_memo_verify(const struct plx_memo *m)
+{
+    for (unsigned i = 0; i < PLX_MEMO_SETS; i++) {
+        for (unsigned w = 0; w < PLX_MEMO_WAYS; w++) {
+            const struct entry *e = &m->sets[i].way[w];
+            if (e->mark == 0)
+                continue;
+            plx_check(e->len >= PLX_MEMO_OCTETS_MIN && e->len <= PLX_MEMO_OCTETS_MAX);
+            plx_check(e->mark == mark_of(m, (enum plx_memo_kind)e->kind, e->octets, e->len));
+            plx_check((e->mark >> 1 & (PLX_MEMO_SETS - 1)) == i);
+            plx_check(e->text_len <= PLX_MEMO_TEXT_MAX);
+            plx_check(e->head.fields == e->fields && e->head.field_count <= PLX_MEMO_FIELDS_MAX);
+        }
+    }
+}
