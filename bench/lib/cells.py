@@ -10,8 +10,8 @@ The name says everything: any name of that form can be asked for, the standard o
 import dataclasses
 import re
 
-POLLUX = ('pollux-udp', 'pollux-xdp', 'pollux-memif')
-SYSTEMS = {**{s: ('h3',) for s in POLLUX}, 'nginx': ('h3', 'h1-tls', 'h2-tls'), 'haproxy': ('h3', 'h1-tls', 'h2-tls'), 'caddy': ('h3',)}
+STANDARD = ('pollux-udp', 'pollux-xdp', 'pollux-memif', 'nginx', 'haproxy', 'caddy')  # pollux-nic wants a card and another machine
+SYSTEMS = {**{s: ('h3',) for s in ('pollux-udp', 'pollux-xdp', 'pollux-memif', 'pollux-nic')}, 'nginx': ('h3', 'h1-tls', 'h2-tls'), 'haproxy': ('h3', 'h1-tls', 'h2-tls'), 'caddy': ('h3',)}
 UNITS = {'': 1, 'K': 1 << 10, 'M': 1 << 20, 'G': 1 << 30}
 HANDSHAKE_CONNS = 16  # so many at once: enough that the server never waits, few enough that no queue builds up
 
@@ -33,12 +33,12 @@ class Cell:
 
     @property
     def is_pollux(self):
-        return self.system in POLLUX
+        return self.system.startswith('pollux')
 
     @property
     def is_polling(self):
         """It never sleeps: processor time says nothing, its own busy time does."""
-        return self.system in ('pollux-xdp', 'pollux-memif')
+        return self.system in ('pollux-xdp', 'pollux-memif', 'pollux-nic')
 
     @property
     def is_download(self):
@@ -89,16 +89,16 @@ def parse(name):
 
 def standard():
     """The names that `bench/macro --list` prints, in the order in which they are run."""
-    names = []
+    names, usual = [], [(system, SYSTEMS[system]) for system in STANDARD]
     for body in ('64', '1K', '16K', '100K'):
         for conns in (32, 1024):
             for streams in (1, 10, 100):
-                for system, protocols in SYSTEMS.items():
+                for system, protocols in usual:
                     names += [f'{system}/{p}/{body}/m{streams}/c{conns}' for p in protocols if p != 'h1-tls' or streams == 1]
-    for system, protocols in SYSTEMS.items():
+    for system, protocols in usual:
         if system != 'haproxy':
             names += [f'{system}/{p}/1G/m1/c1' for p in protocols]
-    for system, protocols in SYSTEMS.items():
+    for system, protocols in usual:
         names += [f'{system}/h3-handshake/64/{kind}' for kind in ('full', 'resumed')]
         names += [f'{system}/h1-tls-handshake/64/full'] if 'h1-tls' in protocols else []
     return names

@@ -1,24 +1,33 @@
-"""costs.py -- what bench/cost measures: the cells that answer "what does QUIC cost against TCP and TLS?", and their turn."""
+"""costs.py -- what bench/cost measures: the cells that answer "what does QUIC cost against TCP and TLS?", and their turn.
+
+A plan is what is measured, and what the page is drawn from: it stands in cost.json. On one machine the sections run over loopback or a
+veth pair; with a card and a second machine everything runs over the wire between them.
+"""
+import json
+import os
+import subprocess
+import tempfile
+
 import cells as names
 import generators
 import profile_of
 import runs
 
-# A section of the page: title, what it shows, network, the figure, its unit, and its cells; the first cell of a kind that is TCP is the baseline.
+REQUEST, GIGABYTE = ('server_cpu_us_per_request', 'µs of server CPU per request'), ('server_cpu_s_per_gb', 's of server CPU per gigabyte')
+# Key, title, network, figure and its unit, cells; those that are not HTTP/3 are the baseline.
 SECTIONS = (
-    ('small', 'A request for 64 octets, one at a time on each of 64 connections', 'lo', 'server_cpu_us_per_request', 'µs of server CPU per request',
+    ('small', 'A request for 64 octets, one at a time on each of 64 connections', 'lo', *REQUEST,
      ('nginx/h1-tls/64/m1/c64', 'haproxy/h1-tls/64/m1/c64', 'pollux-udp/h3/64/m1/c64', 'pollux-xdp/h3/64/m1/c64', 'pollux-memif/h3/64/m1/c64',
       'nginx/h3/64/m1/c64', 'haproxy/h3/64/m1/c64', 'caddy/h3/64/m1/c64')),
-    ('many', 'Ten requests for 64 octets at a time on each of 64 connections', 'lo', 'server_cpu_us_per_request', 'µs of server CPU per request',
+    ('many', 'Ten requests for 64 octets at a time on each of 64 connections', 'lo', *REQUEST,
      ('nginx/h2-tls/64/m10/c64', 'haproxy/h2-tls/64/m10/c64', 'pollux-udp/h3/64/m10/c64', 'pollux-xdp/h3/64/m10/c64', 'pollux-memif/h3/64/m10/c64',
       'nginx/h3/64/m10/c64', 'haproxy/h3/64/m10/c64', 'caddy/h3/64/m10/c64')),
-    ('page', 'A body of 100 KB, one at a time on each of 32 connections', 'veth', 'server_cpu_us_per_request', 'µs of server CPU per request',
+    ('page', 'A body of 100 KB, one at a time on each of 32 connections', 'veth', *REQUEST,
      ('nginx/h1-tls/100K/m1/c32', 'nginx/h2-tls/100K/m1/c32', 'pollux-udp/h3/100K/m1/c32', 'nginx/h3/100K/m1/c32', 'haproxy/h3/100K/m1/c32',
       'caddy/h3/100K/m1/c32')),
-    ('bulk', 'A download of 1 GiB over loopback, where TCP has segments of 64 KB', 'lo', 'server_cpu_s_per_gb', 's of server CPU per gigabyte',
+    ('bulk', 'A download of 1 GiB over loopback, where TCP has segments of 64 KB', 'lo', *GIGABYTE,
      ('nginx/h1-tls/1G/m1/c1', 'nginx/h2-tls/1G/m1/c1', 'pollux-udp/h3/1G/m1/c1', 'pollux-memif/h3/1G/m1/c1', 'nginx/h3/1G/m1/c1', 'caddy/h3/1G/m1/c1')),
-    ('wire', 'A download of 1 GiB over a link with an MTU of 1500 that cuts nothing for anybody', 'veth', 'server_cpu_s_per_gb',
-     's of server CPU per gigabyte',
+    ('wire', 'A download of 1 GiB over a link with an MTU of 1500 that cuts nothing for anybody', 'veth', *GIGABYTE,
      ('nginx/h1-tls/1G/m1/c1', 'nginx/h2-tls/1G/m1/c1', 'pollux-udp/h3/1G/m1/c1', 'nginx/h3/1G/m1/c1', 'caddy/h3/1G/m1/c1')),
     ('hello', 'A full handshake and one request', 'lo', 'server_cpu_us_per_request', 'µs of server CPU per handshake',
      ('nginx/h1-tls-handshake/64/full', 'pollux-udp/h3-handshake/64/full', 'nginx/h3-handshake/64/full', 'haproxy/h3-handshake/64/full',
@@ -27,6 +36,27 @@ SECTIONS = (
 CURVES = ('nginx/h1-tls/64/m1/c64', 'pollux-udp/h3/64/m1/c64', 'nginx/h3/64/m1/c64')
 LOADS = (10, 25, 50, 75, 90)  # per cent of what the server answers at most
 PROFILES = ('pollux-udp/h3/64/m1/c64', 'pollux-udp/h3/64/m10/c64', 'pollux-udp/h3/1G/m1/c1')  # who polls is never idle: no profile of those
+PHASES = (('one request in flight', '1'), ('ten in flight', '10'))
+KEYS = tuple(s[0] for s in SECTIONS)
+
+
+def plan(keys, has_card=False, has_kernel=True):
+    """What is measured, as cost.json has it. has_card: pollux-nic, over the wire; has_kernel: the others can be reached as well."""
+    sections = []
+    for key, title, net, figure, unit, members in SECTIONS:
+        if has_card:
+            if key == 'wire':
+                continue  # the same cells as bulk: there is one network
+            title, net = title.partition(' over loopback')[0], 'wire'
+            baseline, others = [m for m in members if '/h3' not in m], [m for m in members if '/h3' in m and not m.startswith(('pollux-xdp', 'pollux-memif'))]
+            nic = others[0].replace('pollux-udp', 'pollux-nic')
+            members = [*baseline, nic, *others] if has_kernel else [nic]
+        if not keys or key in keys:
+            sections.append({'key': key, 'title': title, 'net': net, 'figure': figure, 'unit': unit, 'cells': list(members)})
+    curves = ('pollux-nic/h3/64/m1/c64', *(CURVES if has_kernel else ())) if has_card else CURVES
+    if not any(s['key'] == 'small' for s in sections):
+        curves = ()  # they are at shares of what was reached there
+    return {'sections': sections, 'curves': list(curves), 'loads': list(LOADS), 'profiles': list(PROFILES if has_kernel else ())}
 
 
 class Progress:
@@ -41,28 +71,28 @@ class Progress:
         self.say(f'{self.done:3}/{self.total}  {left / 60:4.1f} min left  {what}')
 
 
-def measure(benches, count, progress):
+def measure(plan, benches, count, progress):
     """{section: {cell: summary}}; benches: one for each network."""
-    results = {s[0]: {name: [] for name in s[5]} for s in SECTIONS}
+    results = {s['key']: {name: [] for name in s['cells']} for s in plan['sections']}
     for _ in range(count):
-        for key, _, net, _, _, members in SECTIONS:
-            for name in members:
+        for s in plan['sections']:
+            for name in s['cells']:
                 try:
-                    figure = benches[net].once(names.parse(name))
+                    figure = benches[s['net']].once(names.parse(name))
                 except (runs.servers.ServerError, generators.LoadError) as e:
                     figure = {'error': str(e)}
-                results[key][name].append(figure)
-                progress.step(f'{name} ({net})' + (': ' + figure['error'].splitlines()[0] if 'error' in figure else ''))
+                results[s['key']][name].append(figure)
+                progress.step(f'{name} ({s["net"]})' + (': ' + figure['error'].splitlines()[0] if 'error' in figure else ''))
     return {key: runs.summary(r) for key, r in results.items()}
 
 
-def curves(bench, sections, progress):
+def curves(plan, bench, sections, progress):
     """{cell: [{load, rate, p50_us, p99_us}, …]}: latency at shares of what each answered at most."""
     out = {}
-    for name in CURVES:
+    for name in plan['curves']:
         cell, most = names.parse(name), sections['small'][name]['median']['requests_per_second']
         out[name] = []
-        for load in LOADS:
+        for load in plan['loads']:
             progress.step(f'{name} at {load} % of its most')
             if not most:
                 continue
@@ -77,10 +107,10 @@ def curves(bench, sections, progress):
     return out
 
 
-def phases(bench, progress):
+def profiles(plan, bench, progress):
     """{cell: {layer: per cent}} of Pollux' own time."""
     out = {}
-    for name in PROFILES:
+    for name in plan['profiles']:
         progress.step(f'{name}: where the time goes')
         try:
             out[name] = profile_of.layers(profile_of.record(bench, names.parse(name)))
@@ -89,13 +119,43 @@ def phases(bench, progress):
     return out
 
 
-def steps(count):
-    return count * sum(len(s[5]) for s in SECTIONS) + len(CURVES) * len(LOADS) + len(PROFILES)
+def phases(progress):
+    """{title: {phase: ns per request}} of Pollux without a network, and of the bare path beside it, by bench/wire; {} where it is not built."""
+    out, program = {}, os.path.join(runs.servers.BUILD, 'bench', 'wire')
+    for title, in_flight in PHASES:
+        progress.step(f'bench/wire: {title}')
+        with tempfile.NamedTemporaryFile(prefix='plx-wire-') as f:
+            try:
+                subprocess.run(['taskset', '-c', runs.servers.CPU, program, '--conns', '64', '--in-flight', in_flight, '--no-bulk', '--json', f.name],
+                               check=True, capture_output=True, timeout=300)
+                (cell,) = json.load(f)['cells'].values()
+            except (OSError, ValueError, subprocess.SubprocessError) as e:
+                out[title] = {'error': f'{program}: {e}'}
+                continue
+        out[title] = cell
+    return out
+
+
+def steps(plan, count):
+    return (count * sum(len(s['cells']) for s in plan['sections']) + len(plan['curves']) * len(plan['loads']) + len(plan['profiles']) + len(PHASES))
+
+
+def agreement(plan, sections):
+    """[(cell, requests per second as bench/cost has them, as the generator printed them, as nginx counted them itself, per cent of difference)]
+    of the cells that somebody else's generator measured."""
+    out = []
+    for s in plan['sections']:
+        for name in s['cells']:
+            m = sections[s['key']][name]['median']
+            known = [v for v in (m['requests_per_second'], m['printed_per_second'], m['counted_per_second']) if v]
+            if name.startswith('nginx') and len(known) == 3 and not names.parse(name).is_download:
+                out.append({'cell': name, 'cost': known[0], 'printed': known[1], 'counted': known[2], 'difference_percent': 100 * (max(known) / min(known) - 1)})
+    return out
 
 
 def ratio(section, summary, name):
     """How many times the cost of the cheapest TCP+TLS server of its section; None without both."""
-    figure = section[3]
-    base = [summary[n]['median'][figure] for n in section[5] if '/h3' not in n and summary[n]['median'][figure]]
+    figure = section['figure']
+    base = [summary[n]['median'][figure] for n in section['cells'] if '/h3' not in n and summary[n]['median'][figure]]
     mine = summary[name]['median'][figure]
     return mine / min(base) if base and mine else None

@@ -1,22 +1,17 @@
-"""generators.py -- load on CPU 1: plx-load for HTTP/3, wrk for HTTP/1.1, h2load for HTTP/2 (and for HTTP/1.1 at a fixed rate).
+"""generators.py -- load on CPU 1, or on another machine (client.py): plx-load for HTTP/3, wrk for HTTP/1.1, h2load for HTTP/2 (and for HTTP/1.1 at a fixed rate).
 
 Every generator brings the same facts (a dict): requests, seconds, body_bytes, failed, and where it can tell: datagrams, p50_us, p99_us,
 server_cpu_s, notes. wrk and h2load are watched from outside, from their start to their end, connecting included; plx-load takes the
 server's processor time itself, after a warm-up.
 """
 import json
-import os
 import re
-import subprocess
+import time
 
 import machine
 import servers
+from client import LoadError
 
-CPU = '1'
-
-
-class LoadError(Exception):
-    """The generator would not run; the message shows what it said."""
 
 
 def warmup(cell):
@@ -24,20 +19,11 @@ def warmup(cell):
     return 1 + cell.conns / 250
 
 
-def run(argv, seconds):
-    try:
-        done = subprocess.run(argv, capture_output=True, text=True, errors='replace', timeout=seconds + 60, start_new_session=True)
-    except subprocess.TimeoutExpired:
-        raise LoadError(f'{" ".join(argv)}: still running a minute after it should have ended') from None
-    if done.returncode not in (0, 3):
-        raise LoadError(f'{" ".join(argv)}: exit status {done.returncode}:\n{(done.stdout + done.stderr)[-1500:]}')
-    return done.stdout
-
-
 def plx_load(cell, site, net, server, seconds, rate=None):
-    report = os.path.join(site.scratch, 'load.json')
-    argv = [servers.program('plx-load'), '-q', '--cpus', CPU, '--cacert', site.cert, '--ciphers', 'TLS_AES_128_GCM_SHA256', '--groups', 'X25519',
-            '-c', str(cell.conns), '-m', str(cell.streams), '--expect-status', '200', '--expect-length', str(cell.size), '--json', report]
+    client = net.client
+    argv = [client.program('plx-load'), '-q', '-t', str(client.cores), '--cpus', client.cpus, '--cacert', client.put(site.cert), '--ciphers',
+            'TLS_AES_128_GCM_SHA256', '--groups', 'X25519', '-c', str(cell.conns), '-m', str(cell.streams), '--expect-status', '200',
+            '--expect-length', str(cell.size), '--json', '-']
     if cell.is_download:
         argv += ['-n', str(max(cell.conns * cell.streams, round(seconds / 2))), '--timeout', '300s']
     else:
@@ -46,16 +32,16 @@ def plx_load(cell, site, net, server, seconds, rate=None):
         argv += ['--requests-per-conn', '1'] + (['--resume'] if cell.handshake == 'resumed' else [])
     if rate is not None:
         argv += ['--conn-rate' if cell.handshake else '--rate', str(max(1, int(rate)))]
-    if not cell.is_polling:
+    if client.is_here and not cell.is_polling:
         argv += ['--server-pid', ','.join(str(p) for p in machine.family(server.pid))]
-    argv += ['--connect-to', f'{net.address}:{server.port}', f'https://localhost:{server.port}/{cell.body}']
-    if cell.system == 'pollux-memif':
-        argv += ['--driver', 'ethdev', '--ip', '10.214.0.2/24', *servers.memif(site.scratch, 'client')]
-    if os.path.exists(report):
-        os.unlink(report)
-    run(net.argv('client', argv), seconds + warmup(cell) + (300 if cell.is_download else 0))
-    with open(report) as f:
-        r = json.load(f)
+    argv += ['--connect-to', f'{net.address}:{server.port}', f'https://localhost:{server.port}/{cell.body}', *servers.port_options(cell, site, net, 'client')]
+    cpu = server.cpu_seconds()
+    text = client.run(argv, seconds + warmup(cell) + (300 if cell.is_download else 0))
+    cpu = server.cpu_seconds() - cpu
+    try:
+        r = json.loads(text)
+    except ValueError:
+        raise LoadError(f'plx-load wrote no report, but:\n{text[-1500:]}') from None
     counts, latency = r['counts'], r['latency']['handshake' if cell.handshake else 'request']
     return {'requests': counts['answered_in_window'], 'seconds': r['seconds'], 'body_bytes': counts['body_bytes'],
             'failed': counts['all_failed'] + counts['connections_failed'] + counts['connections_lost'],
@@ -63,15 +49,20 @@ def plx_load(cell, site, net, server, seconds, rate=None):
             'whole_requests': counts['all_ok'], 'whole_sent': counts['all_sent'], 'errors': {k: n for k, n in r['errors'].items() if n},
             'resumed': counts['resumed'],
             'p50_us': latency['percentiles']['50'] / 1e3, 'p99_us': latency['percentiles']['99'] / 1e3,
-            'server_cpu_s': counts['server_cpu_us'] / 1e6, 'generator_busy_share': counts['busy_ns'] / max(1, counts['wall_ns']),
+            # From another machine plx-load cannot see the server's processes: their whole time then, by requests.
+            'server_cpu_s': counts['server_cpu_us'] / 1e6 if client.is_here else cpu * counts['answered_in_window'] / max(1, counts['all_ok']),
+            'generator_busy_share': counts['busy_ns'] / max(1, counts['wall_ns']),
             'generator_us_per_request': counts['client_cpu_us'] / max(1, counts['answered_in_window']), 'notes': r['notes']}
 
 
 def watched(net, server, argv, seconds):
-    """Runs a generator of other people's: (what it said, server CPU seconds, packets on the server's device)."""
-    cpu, packets = server.cpu_seconds(), net.packets()
-    text = run(net.argv('client', ['taskset', '-c', CPU, servers.PEERS, 'run', *argv]), seconds)
-    return text, server.cpu_seconds() - cpu, net.packets() - packets
+    """Runs a generator of other people's: what it said, and what was seen from outside: server CPU seconds, packets on its device, and requests per
+    second as the server counted them, over all of the time that the generator ran."""
+    cpu, packets, served, began = server.cpu_seconds(), net.packets(), server.served(), time.monotonic()
+    text = net.client.run(['taskset', '-c', net.client.cpus, net.client.peers, 'run', *argv], seconds)
+    took = time.monotonic() - began
+    return text, {'server_cpu_s': server.cpu_seconds() - cpu, 'datagrams': net.packets() - packets,
+                  'counted': None if served is None else (server.served() - served - 1) / took}
 
 
 def amount(text):
@@ -81,9 +72,9 @@ def amount(text):
 
 
 def wrk(cell, site, net, server, seconds):
-    argv = ['wrk', '-t1', f'-c{cell.conns}', f'-d{max(1, round(seconds))}s', '--timeout', '60s']
+    argv = ['wrk', f'-t{min(net.client.cores, cell.conns)}', f'-c{cell.conns}', f'-d{max(1, round(seconds))}s', '--timeout', '60s']
     argv += ['-H', 'Connection: close'] if cell.handshake else []
-    text, cpu, packets = watched(net, server, [*argv, f'https://{net.address}:{server.port}/{cell.body}'], seconds)
+    text, seen = watched(net, server, [*argv, f'https://{net.address}:{server.port}/{cell.body}'], seconds)
     total = re.search(r'(\d+) requests in ([\d.]+)(ms|s|m), ([\d.]+[KMGT]?B) read', text)
     rate = re.search(r'^Requests/sec:\s+([\d.]+)', text, re.M)
     if not total or not rate:
@@ -91,22 +82,20 @@ def wrk(cell, site, net, server, seconds):
     requests, errors = int(total[1]), re.search(r'Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)', text)
     bad = re.search(r'Non-2xx or 3xx responses: (\d+)', text)
     took = float(total[2]) * {'ms': 0.001, 's': 1, 'm': 60}[total[3]]
-    return {'requests': requests, 'seconds': requests / float(rate[1]) if requests else took,
-            'body_bytes': amount(total[4]) if cell.is_download else requests * cell.size, 'datagrams': packets, 'begun': requests, 'server_cpu_s': cpu,
+    return {**seen, 'requests': requests, 'seconds': took, 'printed': float(rate[1]), 'begun': requests,
+            'body_bytes': amount(total[4]) if cell.is_download else requests * cell.size,
             'failed': (sum(map(int, errors.groups())) if errors else 0) + (int(bad[1]) if bad else 0), 'notes': []}
 
 
 def h2load(cell, site, net, server, seconds, rate=None):
-    log = os.path.join(site.scratch, 'h2load.log')
-    if os.path.exists(log):
-        os.unlink(log)
+    log = net.client.scratch(site) + '/h2load.log'
     much = ['-n', str(max(cell.conns * cell.streams, round(seconds / 2)))] if cell.is_download else ['-D', str(max(1, round(seconds)))]
-    argv = ['h2load', '-t1', f'-c{cell.conns}', f'-m{cell.streams}', *much, '--tls13-ciphers=TLS_AES_128_GCM_SHA256',
+    argv = ['h2load', f'-t{min(net.client.cores, cell.conns)}', f'-c{cell.conns}', f'-m{cell.streams}', *much, '--tls13-ciphers=TLS_AES_128_GCM_SHA256',
             '--groups=X25519']
     argv += ['--h1'] if cell.protocol == 'h1-tls' else ['--alpn-list=h2']
     if rate is not None:
         argv += [f'--rps={max(0.1, rate / cell.conns):.1f}', f'--log-file={log}']
-    text, cpu, packets = watched(net, server, [*argv, f'https://{net.address}:{server.port}/{cell.body}'], seconds)
+    text, seen = watched(net, server, [*argv, f'https://{net.address}:{server.port}/{cell.body}'], seconds)
     total = re.search(r'requests: (\d+) total, \d+ started, (\d+) done, (\d+) succeeded, (\d+) failed, (\d+) errored, (\d+) timeout', text)
     took = re.search(r'finished in ([\d.]+)(us|ms|s|m), ([\d.]+) req/s', text)
     data = re.search(r'([\d.]+[KMGT]?B) \((\d+)\) data', text)
@@ -115,11 +104,10 @@ def h2load(cell, site, net, server, seconds, rate=None):
     done, good = int(total[2]), int(total[3])
     if good == 0 and not cell.is_download:
         raise LoadError(f'h2load had no answer:\n{text}')
-    out = {'requests': good, 'seconds': float(took[1]) * {'us': 1e-6, 'ms': 0.001, 's': 1, 'm': 60}[took[2]],
-           'body_bytes': int(data[2]) if cell.is_download and data else good * cell.size, 'datagrams': packets, 'begun': done,
-           'server_cpu_s': cpu, 'failed': int(total[4]) + int(total[5]) + int(total[6]), 'notes': []}
+    out = {**seen, 'requests': good, 'seconds': float(took[1]) * {'us': 1e-6, 'ms': 0.001, 's': 1, 'm': 60}[took[2]], 'printed': float(took[3]),
+           'body_bytes': int(data[2]) if cell.is_download and data else good * cell.size, 'begun': done, 'failed': int(total[4]) + int(total[5]) + int(total[6]), 'notes': []}
     if rate is not None:
-        times = sorted(int(row.split()[2]) for row in machine.read(log).splitlines() if len(row.split()) == 3)
+        times = sorted(int(row.split()[2]) for row in net.client.take(log).splitlines() if len(row.split()) == 3)
         if times:
             out['p50_us'], out['p99_us'] = (float(times[min(len(times) - 1, int(len(times) * q))]) for q in (0.5, 0.99))
     return out

@@ -7,10 +7,27 @@
 import os
 import subprocess
 
+import client
+from servers import ROOM
+
 SERVER, CLIENT, PREFIX = '10.214.0.1', '10.214.0.2', 24
 AHEAD = -15  # of whatever else this machine does
-# Of a server's UDP socket: 64 connections with 100 requests each are 256 datagrams at once, and the kernel's usual buffer holds 90.
-ROOM, ROOM_MOST = 8 << 20, 'net.core.rmem_max'
+ROOM_MOST = 'net.core.rmem_max'
+
+
+def ahead(nice):
+    """The start of a command that is to have this priority. The kernel weighs sessions against each other before processes (autogroup)."""
+    return ['nice', '-n', str(nice), 'sh', '-c', f'echo {nice} 2>/dev/null >/proc/self/autogroup; exec "$@"', 'sh']
+
+
+def packets_of(text, device):
+    """Packets that have passed a device, both ways, by /proc/net/dev."""
+    for row in text.splitlines():
+        name, _, fields = row.partition(':')
+        if name.strip() == device:
+            counts = fields.split()
+            return int(counts[1]) + (0 if device == 'lo' else int(counts[9]))  # on lo, everything sent is received
+    return 0
 
 
 def ip(*args):
@@ -23,6 +40,7 @@ class Net:
     def __init__(self, kind, tag, nice=AHEAD):
         """kind: lo, veth, raw (a veth pair whose server end has no address in the kernel), or none (memif brings its own)."""
         self.kind, self.nice, self.names, self.room = kind, nice, [], None
+        self.client = client.Here(self)
         self.address = '127.0.0.1' if kind == 'lo' else SERVER
         self.device = 'lo' if kind in ('lo', 'none') else f'pm{os.getpid() % 100000}{tag}0'
         try:
@@ -67,17 +85,10 @@ class Net:
     def packets(self):
         """Packets that have passed the server's device, both ways."""
         done = subprocess.run(['ip', 'netns', 'exec', self.server_ns, 'cat', '/proc/net/dev'], capture_output=True, text=True)
-        for row in done.stdout.splitlines():
-            name, _, fields = row.partition(':')
-            if name.strip() == self.device:
-                counts = fields.split()
-                return int(counts[1]) + (0 if self.device == 'lo' else int(counts[9]))  # on lo, everything sent is received
-        return 0
+        return packets_of(done.stdout, self.device)
 
     def argv(self, side, argv):
-        # The kernel weighs sessions against each other before processes (autogroup).
-        place = ['nice', '-n', str(self.nice), 'sh', '-c', f'echo {self.nice} 2>/dev/null >/proc/self/autogroup; exec "$@"', 'sh']
-        return [*place, 'ip', 'netns', 'exec', self.server_ns if side == 'server' else self.client_ns, *argv]
+        return [*ahead(self.nice), 'ip', 'netns', 'exec', self.server_ns if side == 'server' else self.client_ns, *argv]
 
     def close(self):
         if self.room:

@@ -5,6 +5,7 @@ import math
 import costs
 import machine
 
+NETS = {'lo': 'loopback', 'veth': 'veth pair, MTU 1500', 'wire': 'between two machines'}
 STYLE = '''
 :root{--bg:#fcfcfb;--ink:#1d2126;--soft:#5c6670;--line:#dfe3e6;--card:#fff;--us:#0b7a75;--h3:#7a9cc6;--tcp:#b08b3e;--bad:#b3372b}
 @media(prefers-color-scheme:dark){:root{--bg:#14171a;--ink:#e6e9ec;--soft:#9aa5af;--line:#2b3238;--card:#1a1e22;--us:#2fb3aa;--h3:#6d8fbb;--tcp:#c39c4c;--bad:#e0766b}}
@@ -37,20 +38,22 @@ def kind_of(name):
 
 def title_of(name):
     system, protocol = name.split('/')[:2]
-    over = {'pollux-udp': 'Pollux, kernel sockets', 'pollux-xdp': 'Pollux, AF_XDP', 'pollux-memif': 'Pollux, memif'}.get(system, system)
+    over = {'pollux-udp': 'Pollux, kernel sockets', 'pollux-xdp': 'Pollux, AF_XDP', 'pollux-memif': 'Pollux, memif',
+            'pollux-nic': 'Pollux, its own card'}.get(system, system)
     how = {'h3': 'HTTP/3', 'h1': 'HTTP/1.1 over TLS', 'h2': 'HTTP/2 over TLS'}[protocol[:2]]
     return f'{over} · {how}'
 
 
 def bars(section, summary):
-    key, title, net, figure, unit, members = section
+    figure, members = section['figure'], section['cells']
     most = max((summary[n]['median'][figure] or 0 for n in members), default=0) or 1
-    out = [f'<section><h2>{escape(title)}</h2><p class="soft">{escape(unit)}, shorter is better · network: {net} · '
-           '× is against the cheaper TCP+TLS server</p>']
+    against = ' · × is against the cheaper TCP+TLS server' if any(kind_of(n) == 'tcp' for n in members) else ''
+    out = [f'<section><h2>{escape(section["title"])}</h2><p class="soft">{escape(section["unit"])}, shorter is better · network: {NETS[section["net"]]}{against}</p>']
     for name in members:
         value, c, ratio = summary[name]['median'][figure], summary[name], costs.ratio(section, summary, name)
-        remark = f' <span class="noisy">too noisy</span>' if c['is_noisy'] else ''
+        remark = ' <span class="noisy">too noisy</span>' if c['is_noisy'] else ''
         remark += f' <span class="noisy">{c["errors"]} of {len(c["runs"])} runs broke</span>' if c['errors'] else ''
+        remark += f' <span class="noisy">{c["median"]["failed"]:,.0f} failed</span>' if c['median']['failed'] else ''
         times = f' <span class="soft">{ratio:.2f}×</span>' if ratio and kind_of(name) != 'tcp' else ''
         out.append(f'<div class="row"><div class="top"><span>{escape(title_of(name))}{remark}</span><b>{short(value)}{times}</b></div>'
                    f'<div class="bar"><i class="{kind_of(name)}" style="width:{100 * (value or 0) / most:.1f}%"></i></div></div>')
@@ -65,7 +68,7 @@ def polyline(points, left, right, low, high, width, height):
     return ' '.join(place(*p) for p in points)
 
 
-def curves(data):
+def curves(data, loads):
     """p50 (full) and p99 (dashed) against load, on a logarithmic scale."""
     values = [p[k] for points in data.values() for p in points for k in ('p50_us', 'p99_us') if p.get(k)]
     if not values:
@@ -80,7 +83,7 @@ def curves(data):
         y = height - 28 - (height - 46) * (power - low) / (high - low)
         label = f'{10 ** power:g} µs' if power < 3 else f'{10 ** (power - 3):g} ms' if power < 6 else f'{10 ** (power - 6):g} s'
         out.append(f'<line x1="{left}" x2="{width - right}" y1="{y:.1f}" y2="{y:.1f}" stroke="var(--line)"/><text x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{label}</text>')
-    for load in (0, *costs.LOADS):
+    for load in (0, *loads):
         x = left + (width - left - right) * load / 100
         out.append(f'<text x="{x:.1f}" y="{height - 8}" text-anchor="middle">{load} %</text>')
     for name, points in data.items():
@@ -91,22 +94,51 @@ def curves(data):
     return '\n'.join(out) + f'</svg><p class="key soft">{keys}</p></section>'
 
 
-def stacks(data):
-    names = list(dict.fromkeys(layer for shares in data.values() if 'error' not in shares for layer in shares))
-    if not names:
-        reasons = ' '.join(s['error'] for s in data.values() if 'error' in s)
-        return f'<section><h2>Where Pollux’s time goes</h2><p class="soft">No profile was taken: {escape(reasons[:300])}</p></section>'
-    color = {n: COLORS[i % len(COLORS)] for i, n in enumerate(names)}
-    out = ['<section><h2>Where Pollux’s time goes</h2><p class="soft">samples of the server’s time by layer (perf, cpu-clock)</p>']
-    for cell, shares in data.items():
-        if 'error' in shares:
-            out.append(f'<p class="noisy">{escape(cell)}: {escape(shares["error"][:200])}</p>')
-            continue
-        parts = ''.join(f'<i style="width:{v:.2f}%;background:{color[k]}" title="{escape(k)} {v:.1f} %"></i>' for k, v in shares.items())
-        said = ', '.join(f'{escape(k)} {v:.0f} %' for k, v in shares.items() if v >= 1)
-        out.append(f'<div class="row"><div class="top"><span>{escape(cell)}</span></div><div class="stack">{parts}</div><p class="soft">{said}</p></div>')
+def stack(name, parts, color, total, unit):
+    """One bar of parts {what: how much}; total is the length of the longest bar."""
+    inner = ''.join(f'<i style="width:{100 * v / total:.2f}%;background:{color[k]}" title="{escape(k)} {short(v)}{unit}"></i>' for k, v in parts.items())
+    said = ', '.join(f'{escape(k)} {short(v)}{unit}' for k, v in parts.items() if v >= total / 100)
+    return f'<div class="row"><div class="top"><span>{escape(name)}</span></div><div class="stack">{inner}</div><p class="soft">{said}</p></div>'
+
+
+def stacks(title, what, bars_of, unit):
+    """bars_of: {name: {part: how much}}, or {name: {'error': …}}."""
+    good = {n: parts for n, parts in bars_of.items() if 'error' not in parts}
+    names = list(dict.fromkeys(k for parts in good.values() for k in parts))
+    color, total = {n: COLORS[i % len(COLORS)] for i, n in enumerate(names)}, max((sum(p.values()) for p in good.values()), default=1)
+    out = [f'<section><h2>{escape(title)}</h2><p class="soft">{what}</p>']
+    for name, parts in bars_of.items():
+        out.append(stack(name, parts, color, total, unit) if name in good else f'<p class="noisy">{escape(name)}: {escape(parts["error"][:200])}</p>')
     keys = ''.join(f'<span><i style="background:{color[n]}"></i>{escape(n)}</span>' for n in names)
     return '\n'.join(out) + f'<p class="key soft">{keys}</p></section>'
+
+
+def phases(data):
+    """Every phase of the engine's breath, with the bare path under it."""
+    out = {}
+    for title, cell in data.items():
+        if 'error' in cell:
+            out[title] = cell
+            continue
+        for name, of in ((title, 'phases'), (f'{title}: the bare path, the floor', 'bare_phases')):
+            out[name] = {k: v for k, v in cell[of].items() if v > 0}
+    return stacks('Where Pollux’s own time goes, by phase', 'nanoseconds of the server’s core per request, without any network: client and server in one '
+                  'thread, over 64 connections; the bare path moves and protects the same packets, and does nothing else', out, ' ns') if out else ''
+
+
+def agreement(rows, too_far):
+    if not rows:
+        return ''
+    out = ['<section><h2>Do the figures agree?</h2><p class="soft">requests per second of nginx, by three accounts: this page’s (requests over time, as the '
+           'generator reported them), the rate that wrk or h2load printed, and nginx’s own count over the whole run of the generator, its start included</p>',
+           '<div class="scroll"><table><tr><th>cell</th><th>this page</th><th>printed</th><th>nginx</th><th>apart</th></tr>']
+    for r in rows:
+        far = ' class="noisy"' if r['difference_percent'] > too_far else ''
+        out.append(f'<tr><td>{escape(r["cell"])}</td><td>{short(r["cost"])}</td><td>{short(r["printed"])}</td><td>{short(r["counted"])}</td>'
+                   f'<td{far}>{r["difference_percent"]:.1f} %</td></tr>')
+    far = sum(r['difference_percent'] > too_far for r in rows)
+    verdict = f'<span class="noisy">{far} of {len(rows)} are more than {too_far} % apart: do not believe them.</span>' if far else f'All within {too_far} %.'
+    return '\n'.join(out) + f'</table></div><p class="soft">{verdict}</p></section>'
 
 
 COLUMNS = (('requests_per_second', 'requests/s'), ('server_cpu_us_per_request', 'CPU µs/request'), ('server_cpu_s_per_gb', 'CPU s/GB'),
@@ -117,32 +149,38 @@ def raw(report):
     head = ''.join(f'<th>{t}</th>' for _, t in COLUMNS)
     out = [f'<section><h2>All figures</h2><p class="soft">medians; spread is (most − least) / median of requests/s and of CPU per request</p>'
            f'<div class="scroll"><table><tr><th>cell</th><th>network</th>{head}<th>spread</th></tr>']
-    for section in costs.SECTIONS:
-        for name in section[5]:
-            c = report['sections'][section[0]][name]
+    for section in report['plan']['sections']:
+        for name in section['cells']:
+            c = report['sections'][section['key']][name]
             row = ''.join(f'<td>{short(c["median"][k])}</td>' for k, _ in COLUMNS)
             wide = ' / '.join('–' if c['spread_percent'][k] is None else f'{c["spread_percent"][k]:.0f} %' for k in ('requests_per_second', 'server_cpu_us_per_request'))
-            out.append(f'<tr><td>{escape(name)}</td><td>{section[2]}</td>{row}<td{" class=noisy" if c["is_noisy"] else ""}>{wide}</td></tr>')
+            out.append(f'<tr><td>{escape(name)}</td><td>{section["net"]}</td>{row}<td{" class=noisy" if c["is_noisy"] else ""}>{wide}</td></tr>')
     return '\n'.join(out) + '</table></div></section>'
 
 
 METHOD = '''<section><h2>How this was measured</h2>
-<p>One server on CPU 0, the generator on CPU 1. Every server has the same certificate (ECDSA P-256), TLS 1.3 with AES-128-GCM and X25519, one worker, the same files
+<p>One server on CPU 0, the generator on %s. Every server has the same certificate (ECDSA P-256), TLS 1.3 with AES-128-GCM and X25519, one worker, the same files
 in memory, no access log. Systems take turns, so that a disturbance meets all of them; what is shown is the median.</p>
-<p>CPU per request is the processor time, user and system, of the server’s processes over the measured time, divided by the requests answered in it. The kernel receives a
-packet on its sender’s account here (loopback and veth), so what is charged to a server is: sending its packets, and the <em>client’s</em> receiving of them.
-A Pollux that polls (AF_XDP, memif) never sleeps: it is charged the time of rounds that did work; other programs’ turns on that CPU inflate it.</p>
+<p>CPU per request is the processor time, user and system, of the server’s processes over the measured time, divided by the requests answered in it. %s
+A Pollux that polls (AF_XDP, memif, a card) never sleeps: it is charged the time of rounds that did work; other programs’ turns on that CPU inflate it.</p>
 <p>HTTP/3: plx-load for every server. HTTP/1.1: wrk; its latency from h2load at a fixed rate. HTTP/2: h2load. wrk and h2load are watched from start to end, connecting included.
-haproxy answers from memory, as it serves no files. “lo” is loopback; “veth” a pair of virtual cards with an MTU of 1500 and no segmentation offload.
-A spread above 20 % is marked: such a figure is not to be believed.</p></section>'''
+haproxy answers from memory, as it serves no files. A spread above 20 %% is marked: such a figure is not to be believed.</p></section>'''
+RECEIVES = '''Over loopback and veth the kernel receives a packet on its sender’s account, so what is charged to a server is: sending its packets, and
+the <em>client’s</em> receiving of them.'''
 
 
-def page(report):
-    m = report['machine']
+def page(report, too_far):
+    m, plan, wire = report['machine'], report['plan'], report.get('wire')
     versions = ', '.join(f'{k} {v}' for k, v in m['versions'].items())
     keys = '<p class="key soft"><span><i class="us"></i>Pollux</span><span><i class="h3"></i>others over HTTP/3</span><span><i class="tcp"></i>TCP + TLS, the baseline</span></p>'
-    parts = [bars(s, report['sections'][s[0]]) for s in costs.SECTIONS]
+    about = (f' The server’s port: {escape(wire["port"])}; the generator on {escape(wire["client"])}, '
+             f'{"port " + escape(wire["client_port"]) if wire["client_port"] else "kernel sockets"}, CPU {escape(wire["client_cpus"])}.') if wire else ''
+    method = METHOD % (('another machine', '') if wire else ('CPU 1', RECEIVES))
+    parts = [bars(s, report['sections'][s['key']]) for s in plan['sections']]
+    profiles = stacks('Where a server’s time goes, by layer', 'samples of the server’s processor time while it answered (perf, cpu-clock), the kernel’s part included',
+                      report['profiles'], ' %') if report['profiles'] else ''
     return (f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><title>What QUIC costs</title>'
             f'<style>{STYLE}</style></head><body><main><h1>What QUIC costs, against TCP and TLS</h1><p class="soft">{escape(machine.line(m))}; {escape(versions)}. '
-            f'{report["runs"]} runs of {report["seconds"]:g} s. Load of the machine before: {m["load_before"]:.1f}.</p>{keys}'
-            + '\n'.join(parts) + curves(report['curves']) + stacks(report['phases']) + METHOD + raw(report) + '</main></body></html>\n')
+            f'{report["runs"]} runs of {report["seconds"]:g} s. Load of the machine before: {m["load_before"]:.1f}.{about}</p>{keys}'
+            + '\n'.join(parts) + curves(report['curves'], plan['loads']) + phases(report['phases']) + profiles + agreement(report['agreement'], too_far) + method
+            + raw(report) + '</main></body></html>\n')

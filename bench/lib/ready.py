@@ -12,8 +12,9 @@ def option_nice(p):
                    help=f'priority of servers and generators (default {AHEAD}: ahead of whatever else runs; 10 to see that it works on a busy machine)')
 
 
-def check(p, cells):
-    if os.cpu_count() < 2:
+def check(p, cells, needs_client=True):
+    """needs_client: the generator runs here, too."""
+    if os.cpu_count() < 2 and needs_client:
         p.exit(1, f'{p.prog}: this needs two CPUs: the server runs on CPU 0, the generator on CPU 1\n')
     if os.geteuid() != 0:
         p.exit(1, f'{p.prog}: this needs root (network namespaces, and a root of servers of other people)\n')
@@ -21,7 +22,7 @@ def check(p, cells):
         if not shutil.which(tool):
             p.exit(1, f'{p.prog}: {tool} is missing: tools/setup; or apt-get install iproute2 ethtool util-linux openssl\n')
     try:
-        for name in ('plx-serve', 'plx-load'):
+        for name in ('plx-serve', 'plx-load') if needs_client else ('plx-serve',):
             servers.program(name)
     except servers.ServerError as e:
         p.exit(1, f'{p.prog}: {e}\n')

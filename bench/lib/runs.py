@@ -21,7 +21,8 @@ NOISY = 20  # per cent of spread above which a figure is not to be believed
 PORTS = range(24000, 25000)
 TAGS = itertools.count()  # a namespace has a name of its own, whichever Bench made it
 KEYS = ('requests_per_second', 'server_cpu_us_per_request', 'server_cpu_s_per_gb', 'gbit_per_second', 'datagrams_per_request', 'p50_us', 'p99_us',
-        'failed', 'generator_us_per_request', 'generator_busy_share', 'foreign_cpu_share', 'handshakes_resumed')
+        'failed', 'generator_us_per_request', 'generator_busy_share', 'foreign_cpu_share', 'handshakes_resumed',
+        'printed_per_second', 'counted_per_second')
 
 
 class Site:
@@ -57,23 +58,24 @@ class Site:
 class Bench:
     """Runs of cells; a context manager that leaves nothing behind."""
 
-    def __init__(self, net, seconds, has_latency=True, say=lambda text: None, nice=AHEAD):
+    def __init__(self, net, seconds, has_latency=True, say=lambda text: None, nice=AHEAD, given=None):
+        """given: nets that are there already: 'nic' for a card, and one under the name of `net`."""
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # plx-load has a socket for each connection
         self.kind, self.seconds, self.has_latency, self.say, self.nice = net, seconds, has_latency, say, nice
-        self.site, self.nets, self.ports = Site(), {}, 0
+        self.site, self.nets, self.ports = Site(), dict(given or {}), 0
         os.environ['PLX_PEERS_BIND'] = ''
 
     def __enter__(self):
         return self
 
     def __exit__(self, *exc):
-        for net in self.nets.values():
+        for net in filter(None, self.nets.values()):
             net.close()
         self.site.close()
 
     def net_of(self, cell):
-        kind = {'pollux-xdp': 'raw', 'pollux-memif': 'none'}.get(cell.system, self.kind)
+        kind = {'pollux-xdp': 'raw', 'pollux-memif': 'none', 'pollux-nic': 'nic'}.get(cell.system, self.kind)
         if kind not in self.nets:
             self.nets[kind] = Net(kind, f'{next(TAGS):x}', self.nice)
         return self.nets[kind]
@@ -136,7 +138,7 @@ def figures(cell, got):
             'datagrams_per_request': got['datagrams'] / got['begun'] if got['begun'] else None,
             'p50_us': None, 'p99_us': None, 'failed': got['failed'], 'generator_us_per_request': got.get('generator_us_per_request'),
             'generator_busy_share': got.get('generator_busy_share'), 'handshakes_resumed': got.get('resumed') if cell.handshake else None,
-            'notes': got['notes']}
+            'printed_per_second': got.get('printed'), 'counted_per_second': got.get('counted'), 'notes': got['notes']}
 
 
 def spread(values):

@@ -8,17 +8,19 @@ memory, which spares it the work of a second hop.
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 
 import machine
-from net import ROOM
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.abspath(os.environ.get('PLX_BUILD') or os.path.join(TOP, 'build'))
 PEERS = os.path.join(TOP, 'tools', 'peers')
 CPU = '0'
 PATIENCE = 30
+# Of a server's UDP socket: 64 connections with 100 requests each are 256 datagrams at once, and the kernel's usual buffer holds 90.
+ROOM = 8 << 20
 
 
 class ServerError(Exception):
@@ -37,8 +39,16 @@ def eal(prefix, vdev):
     return ['--', '--no-pci', '--no-huge', '-m', '1024', '--no-telemetry', f'--file-prefix={prefix}', '--vdev', vdev]
 
 
-def memif(scratch, role):
-    return eal(f'plxm{os.getpid()}{role}', f'net_memif0,role={role},socket={scratch}/memif.sock,socket-abstract=no')
+def port_options(cell, site, net, side):
+    """What plx-serve (side server) or plx-load (client) has to be told about its port; nothing where it is a socket."""
+    if cell.system == 'pollux-nic':
+        return net.port_options(side)
+    if cell.system == 'pollux-xdp' and side == 'server':
+        return ['--driver', 'ethdev', '--ip', f'{net.address}/24', *eal(f'plxm{os.getpid()}x', f'net_af_xdp0,iface={net.device}')]
+    if cell.system == 'pollux-memif':
+        return ['--driver', 'ethdev', '--ip', f'{net.address if side == "server" else "10.214.0.2"}/24',
+                *eal(f'plxm{os.getpid()}{side}', f'net_memif0,role={side},socket={site.scratch}/memif.sock,socket-abstract=no')]
+    return []
 
 
 def write(folder, name, text):
@@ -52,11 +62,11 @@ def pollux(cell, site, net, port, log):
     argv = [program('plx-serve'), '--listen', f'{net.address}:{port}', '--root', site.folder, '--cert', site.cert, '--key', site.key, '--stats',
             '--ciphers', 'TLS_AES_128_GCM_SHA256', '--groups', 'X25519', '--retry', 'never', '--grace', '200', '--conns', str(max(16384, 2 * cell.conns)),
             '--streams', str(max(65536, 2 * cell.conns * cell.streams)), *(['--access-log', log] if log else [])]
-    if cell.system == 'pollux-xdp':
-        argv += ['--driver', 'ethdev', '--ip', f'{net.address}/24', *eal(f'plxm{os.getpid()}x', f'net_af_xdp0,iface={net.device}')]
-    elif cell.system == 'pollux-memif':
-        argv += ['--driver', 'ethdev', '--ip', f'{net.address}/24', *memif(site.scratch, 'server')]
-    return argv
+    return argv + port_options(cell, site, net, 'server')
+
+
+def status_path(site, port):
+    return f'{site.scratch}/{port}.sock'
 
 
 def nginx(cell, site, net, port, log):
@@ -78,6 +88,7 @@ http {{
     ssl_ecdh_curve X25519; ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256;
     root {site.folder};
   }}
+  server {{ listen unix:{status_path(site, port)}; location / {{ stub_status; }} }}
 }}
 ''')
     return [PEERS, 'run', 'nginx', '-e', 'stderr', '-p', folder, '-c', conf]
@@ -86,6 +97,7 @@ http {{
 def haproxy(cell, site, net, port, log):
     bind = {'h3': f'bind quic4@{net.address}:{port} ssl crt {site.pem} alpn h3', 'h1-tls': f'bind {net.address}:{port} ssl crt {site.pem} alpn http/1.1',
             'h2-tls': f'bind {net.address}:{port} ssl crt {site.pem} alpn h2'}[cell.protocol]
+    # With a socket for each connection, its default, haproxy leaves connections lying for a second and more at 100 requests in flight.
     # A body that haproxy answers by itself has to fit into a buffer; only where it must, the buffer is larger than usual.
     bufsize = f'tune.bufsize {cell.size + 16384}' if cell.size > 14 << 10 else ''
     lines = 'log stdout format raw local0\n  log-format %ST' if log else ''
@@ -96,6 +108,7 @@ global
   {bufsize}
   maxconn {cell.conns + 500}
   tune.rcvbuf.frontend {ROOM}
+  tune.quic.socket-owner listener
   tune.h2.fe.max-concurrent-streams 1000
   tune.quic.frontend.max-streams-bidi 1000
   ssl-default-bind-options ssl-min-ver TLSv1.3
@@ -141,14 +154,14 @@ https://:{port} {{
     return [PEERS, 'run', 'env', 'GOMAXPROCS=1', *homes, 'caddy', 'run', '--adapter', 'caddyfile', '--config', conf]
 
 
-KINDS = {'pollux-udp': pollux, 'pollux-xdp': pollux, 'pollux-memif': pollux, 'nginx': nginx, 'haproxy': haproxy, 'caddy': caddy}
+KINDS = {'pollux-udp': pollux, 'pollux-xdp': pollux, 'pollux-memif': pollux, 'pollux-nic': pollux, 'nginx': nginx, 'haproxy': haproxy, 'caddy': caddy}
 
 
 class Server:
     """A running server; a context manager, gone at the end."""
 
     def __init__(self, cell, site, net, port, access_log=None):
-        self.cell, self.port, self.log = cell, port, os.path.join(site.scratch, 'server.log')
+        self.cell, self.port, self.site, self.log = cell, port, site, os.path.join(site.scratch, 'server.log')
         argv = net.argv('server', ['taskset', '-c', CPU, *KINDS[cell.system](cell, site, net, port, access_log)])
         with open(self.log, 'w') as said, open(access_log or os.devnull, 'ab') as log:
             # haproxy writes its access log to a descriptor: a file never makes it wait, so it never leaves out a line
@@ -177,6 +190,19 @@ class Server:
                 raise ServerError(f'{self.cell.system} did not start; it said:\n' + '\n'.join(self.text().splitlines()[-15:]))
             time.sleep(0.02)
         time.sleep(0.2)  # nginx binds before its worker runs
+
+    def served(self):
+        """Requests that nginx has answered, by its own count (each question is one, too); None for others, who do not say."""
+        if self.cell.system != 'nginx':
+            return None
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(PATIENCE)
+            s.connect(status_path(self.site, self.port))
+            s.sendall(b'GET / HTTP/1.0\r\n\r\n')
+            answer = b''
+            while piece := s.recv(4096):
+                answer += piece
+        return int(re.search(rb'requests\s+\d+ \d+ (\d+)', answer)[1])
 
     def cpu_seconds(self):
         return machine.cpu_seconds(self.pid)
