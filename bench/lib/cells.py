@@ -4,6 +4,7 @@ A cell is one server under one load:
 
     SYSTEM/PROTOCOL/BODY/mSTREAMS/cCONNECTIONS      pollux-udp/h3/64/m10/c64    nginx/h1-tls/1K/m1/c32    pollux-memif/h3/1G/m1/c1
     SYSTEM/PROTOCOL-handshake/BODY/full|resumed     one request per connection  nginx/h3-handshake/64/resumed
+    SYSTEM/PROTOCOL-idle/BODY/cCONNECTIONS          held, hardly used           nginx/h3-idle/64/c10000
 
 The name says everything: any name of that form can be asked for, the standard ones are only the usual choice.
 """
@@ -30,6 +31,11 @@ class Cell:
     streams: int
     conns: int
     handshake: str  # '', 'full' or 'resumed'
+    is_idle: bool = False
+
+    def alone(self):
+        """The same with one connection."""
+        return dataclasses.replace(self, conns=1)
 
     @property
     def is_pollux(self):
@@ -66,16 +72,20 @@ def parse(name):
         raise BadCell(f'{name!r}: expected SYSTEM/PROTOCOL/BODY/mSTREAMS/cCONNECTIONS or SYSTEM/PROTOCOL-handshake/BODY/full|resumed, '
                       f'SYSTEM one of {", ".join(SYSTEMS)}')
     system, protocol, body = parts[:3]
-    is_handshake = protocol.endswith('-handshake')
-    protocol = protocol.removesuffix('-handshake')
+    is_handshake, is_idle = protocol.endswith('-handshake'), protocol.endswith('-idle')
+    protocol = protocol.removesuffix('-handshake').removesuffix('-idle')
     if protocol not in SYSTEMS[system]:
         raise BadCell(f'{name}: {system} is measured over {", ".join(SYSTEMS[system])}')
     size = body_size(body)
-    if system == 'haproxy' and size > 100 << 10:
-        raise BadCell(f'{name}: haproxy serves no files; bodies up to 100K it answers out of its own memory')
-    if is_handshake != (len(parts) == 4):
-        raise BadCell(f'{name}: a handshake cell ends with /full or /resumed, any other with /mSTREAMS/cCONNECTIONS')
+    if system == 'haproxy' and size > 2046 << 20:
+        raise BadCell(f'{name}: haproxy serves no files, and its cache holds nothing above 2046M')
+    if (is_handshake or is_idle) != (len(parts) == 4):
+        raise BadCell(f'{name}: a handshake cell ends with /full or /resumed, an idle cell with /cCONNECTIONS, any other with /mSTREAMS/cCONNECTIONS')
+    if is_idle:
+        return Cell(name, system, protocol, body, size, 1, number(parts[3], 'c', 65536), '', True)
     if is_handshake:
+        if parts[3] == '0rtt':
+            raise BadCell(f'{name}: plx-load does not do 0-RTT yet')
         if parts[3] not in ('full', 'resumed'):
             raise BadCell(f'{name}: a handshake is full or resumed')
         if protocol == 'h2-tls' or (protocol == 'h1-tls' and parts[3] == 'resumed'):
@@ -96,11 +106,12 @@ def standard():
                 for system, protocols in usual:
                     names += [f'{system}/{p}/{body}/m{streams}/c{conns}' for p in protocols if p != 'h1-tls' or streams == 1]
     for system, protocols in usual:
-        if system != 'haproxy':
-            names += [f'{system}/{p}/1G/m1/c1' for p in protocols]
+        names += [f'{system}/{p}/1G/m1/c1' for p in protocols]
     for system, protocols in usual:
         names += [f'{system}/h3-handshake/64/{kind}' for kind in ('full', 'resumed')]
         names += [f'{system}/h1-tls-handshake/64/full'] if 'h1-tls' in protocols else []
+    for system, protocols in usual:
+        names += [f'{system}/{p}-idle/64/c10000' for p in protocols]
     return names
 
 

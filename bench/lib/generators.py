@@ -1,4 +1,5 @@
-"""generators.py -- load on CPU 1, or on another machine (client.py): plx-load for HTTP/3, wrk for HTTP/1.1, h2load for HTTP/2 (and for HTTP/1.1 at a fixed rate).
+"""generators.py -- load on CPU 1, or on another machine (client.py): plx-load for HTTP/3, wrk for HTTP/1.1, h2load for HTTP/2, and for
+HTTP/1.1 at a fixed rate or in whole downloads.
 
 Every generator brings the same facts (a dict): requests, seconds, body_bytes, failed, and where it can tell: datagrams, p50_us, p99_us,
 server_cpu_s, notes. wrk and h2load are watched from outside, from their start to their end, connecting included; plx-load takes the
@@ -16,7 +17,7 @@ from client import LoadError
 
 def warmup(cell):
     """Long enough for all connections to open, and for what was due meanwhile to be made up for."""
-    return 1 + cell.conns / 250
+    return 2 + cell.conns / 500 if cell.is_idle else 0.5 + cell.conns / 250
 
 
 def plx_load(cell, site, net, server, seconds, rate=None):
@@ -48,6 +49,7 @@ def plx_load(cell, site, net, server, seconds, rate=None):
             'datagrams': counts['datagrams_rx'] + counts['datagrams_tx'], 'begun': counts['engine_requests'],
             'whole_requests': counts['all_ok'], 'whole_sent': counts['all_sent'], 'errors': {k: n for k, n in r['errors'].items() if n},
             'resumed': counts['resumed'],
+            'held': counts['connections'] - counts['connections_failed'] - counts['connections_lost'],
             'p50_us': latency['percentiles']['50'] / 1e3, 'p99_us': latency['percentiles']['99'] / 1e3,
             # From another machine plx-load cannot see the server's processes: their whole time then, by requests.
             'server_cpu_s': counts['server_cpu_us'] / 1e6 if client.is_here else cpu * counts['answered_in_window'] / max(1, counts['all_ok']),
@@ -114,8 +116,8 @@ def h2load(cell, site, net, server, seconds, rate=None):
 
 
 def saturate(cell, *args):
-    """As much as the server answers."""
-    return {'h3': plx_load, 'h1-tls': wrk, 'h2-tls': h2load}[cell.protocol](cell, *args)
+    """As much as the server answers. wrk would cut a download short when its time is over: h2load asks for whole ones."""
+    return {'h3': plx_load, 'h1-tls': h2load if cell.is_download else wrk, 'h2-tls': h2load}[cell.protocol](cell, *args)
 
 
 def at_rate(cell, site, net, server, seconds, rate):

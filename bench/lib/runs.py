@@ -13,7 +13,9 @@ import tempfile
 import time
 
 import generators
+import idle
 import machine
+import origin
 import servers
 from net import AHEAD, Net
 
@@ -22,7 +24,7 @@ PORTS = range(24000, 25000)
 TAGS = itertools.count()  # a namespace has a name of its own, whichever Bench made it
 KEYS = ('requests_per_second', 'server_cpu_us_per_request', 'server_cpu_s_per_gb', 'gbit_per_second', 'datagrams_per_request', 'p50_us', 'p99_us',
         'failed', 'generator_us_per_request', 'generator_busy_share', 'foreign_cpu_share', 'handshakes_resumed',
-        'printed_per_second', 'counted_per_second')
+        'printed_per_second', 'counted_per_second', 'connections_held', 'bytes_per_connection')
 
 
 class Site:
@@ -84,14 +86,22 @@ class Bench:
         self.ports += 1
         return servers.Server(cell, self.site, net, PORTS[(os.getpid() + self.ports) % len(PORTS)], access_log)
 
+    def prime(self, cell, net, server):
+        """Has haproxy fetch a large body, so that it answers from its cache alone."""
+        if servers.needs_origin(cell):
+            with origin.Origin(servers.origin_path(self.site), self.site.folder):
+                generators.saturate(cell, self.site, net, server, 1)
+
     def once(self, cell):
         """One run: the figures of this cell, as the JSON has them."""
         net = self.net_of(cell)
         self.site.add(cell)
         server = self.server(cell, net)
         try:
+            self.prime(cell, net, server)
             busy, began = machine.cpu_busy(servers.CPU)[0], time.monotonic()
-            got = generators.saturate(cell, self.site, net, server, self.seconds)
+            got = (idle.measure(self, cell, net, server) if cell.is_idle else
+                   generators.saturate(cell, self.site, net, server, self.seconds))
             busy, wall = machine.cpu_busy(servers.CPU)[0] - busy, time.monotonic() - began
             whole = server.cpu_seconds()
         finally:
@@ -106,8 +116,9 @@ class Bench:
             foreign = max(0, busy - whole) / wall
         out = figures(cell, got)
         out['foreign_cpu_share'] = foreign
-        if self.has_latency and not cell.is_download and got['requests'] > 0:
+        if self.has_latency and not cell.is_download and not cell.is_idle and got['requests'] > 0:
             with self.server(cell, net) as server:
+                self.prime(cell, net, server)
                 half = generators.at_rate(cell, self.site, net, server, self.seconds, out['requests_per_second'] / 2)
             if half:
                 out.update(p50_us=half.get('p50_us'), p99_us=half.get('p99_us'), failed=out['failed'] + half['failed'])
@@ -138,7 +149,8 @@ def figures(cell, got):
             'datagrams_per_request': got['datagrams'] / got['begun'] if got['begun'] else None,
             'p50_us': None, 'p99_us': None, 'failed': got['failed'], 'generator_us_per_request': got.get('generator_us_per_request'),
             'generator_busy_share': got.get('generator_busy_share'), 'handshakes_resumed': got.get('resumed') if cell.handshake else None,
-            'printed_per_second': got.get('printed'), 'counted_per_second': got.get('counted'), 'notes': got['notes']}
+            'printed_per_second': got.get('printed'), 'counted_per_second': got.get('counted'), 'notes': got['notes'],
+            'connections_held': got.get('held') if cell.is_idle else None, 'bytes_per_connection': got.get('bytes_each')}
 
 
 def spread(values):

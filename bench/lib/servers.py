@@ -3,7 +3,7 @@
 All have the same certificate, TLS 1.3 with AES-128-GCM and X25519, one worker, no access log unless one is asked for (log.py), and
 what their own manuals name for speed (nginx: sendfile, open_file_cache, GSO; a receive buffer that holds what a closed loop has in
 flight). caddy has no setting for the ciphersuite; the generator offers nothing else. haproxy serves no files: it answers from its own
-memory, which spares it the work of a second hop.
+memory, large bodies from its cache (origin.py), which spares it the work of a second hop.
 """
 import os
 import re
@@ -75,8 +75,8 @@ def nginx(cell, site, net, port, log):
     listen = {'h3': f'listen {net.address}:{port} quic reuseport rcvbuf={ROOM}; quic_gso on;', 'h1-tls': f'listen {net.address}:{port} ssl;',
               'h2-tls': f'listen {net.address}:{port} ssl; http2 on;'}[cell.protocol]
     conf = write(folder, 'nginx.conf', f'''
-daemon off; user root; worker_processes 1; pid {folder}/nginx.pid; error_log stderr error;
-events {{ worker_connections {2 * cell.conns + 1000}; }}
+daemon off; user root; worker_processes 1; pid {folder}/nginx.pid; error_log stderr warn;
+events {{ worker_connections {cell.conns * (8 + cell.streams) + 1000}; }}
 http {{
 {temps}
   log_format status '$status'; access_log {f'{log} status buffer=256k' if log else 'off'}; default_type application/octet-stream;
@@ -94,12 +94,26 @@ http {{
     return [PEERS, 'run', 'nginx', '-e', 'stderr', '-p', folder, '-c', conf]
 
 
+def needs_origin(cell):
+    return cell.system == 'haproxy' and cell.size > 100 << 10
+
+
+def origin_path(site):
+    return f'{site.scratch}/origin.sock'
+
+
 def haproxy(cell, site, net, port, log):
     bind = {'h3': f'bind quic4@{net.address}:{port} ssl crt {site.pem} alpn h3', 'h1-tls': f'bind {net.address}:{port} ssl crt {site.pem} alpn http/1.1',
             'h2-tls': f'bind {net.address}:{port} ssl crt {site.pem} alpn h2'}[cell.protocol]
     # With a socket for each connection, its default, haproxy leaves connections lying for a second and more at 100 requests in flight.
-    # A body that haproxy answers by itself has to fit into a buffer; only where it must, the buffer is larger than usual.
-    bufsize = f'tune.bufsize {cell.size + 16384}' if cell.size > 14 << 10 else ''
+    # A body that haproxy returns has to fit into a buffer; only where it must, the buffer is larger than usual. A larger one it has in its cache.
+    megabytes = (cell.size >> 20) + 1
+    cache = f'cache large\n  total-max-size {2 * megabytes}\n  max-object-size {megabytes << 20}\n  max-age 86400' if needs_origin(cell) else ''
+    answer = (f'http-request cache-use large\n  http-response cache-store large\n  default_backend origin\nbackend origin\n'
+              f'  server one unix@{origin_path(site)}' if cache else
+              f'http-request return status 200 content-type application/octet-stream file {site.folder}/{cell.body} if {{ path /{cell.body} }}\n'
+              f'  http-request return status 404')
+    bufsize = f'tune.bufsize {cell.size + 16384}' if cell.size > 14 << 10 and not cache else ''
     lines = 'log stdout format raw local0\n  log-format %ST' if log else ''
     conf = write(site.scratch, 'haproxy.cfg', f'''
 global
@@ -114,6 +128,7 @@ global
   ssl-default-bind-options ssl-min-ver TLSv1.3
   ssl-default-bind-ciphersuites TLS_AES_128_GCM_SHA256
   ssl-default-bind-curves X25519
+{cache}
 defaults
   mode http
   timeout connect 5s
@@ -122,8 +137,7 @@ defaults
 frontend all
   {bind}
   {lines}
-  http-request return status 200 content-type application/octet-stream file {site.folder}/{cell.body} if {{ path /{cell.body} }}
-  http-request return status 404
+  {answer}
 ''')
     return [PEERS, 'run', 'haproxy', '-db', '-f', conf]
 

@@ -249,10 +249,12 @@ static void preferred_addr_write(struct plx_wr *w, const struct plx_preferred_ad
     plx_wr_bytes(w, a->token, PLX_RESET_TOKEN_LEN);
 }
 
-// Section 18.1: identifiers 31 * N + 27 mean nothing, any length and content.
+// Section 18.1: identifiers 31 * N + 27 mean nothing, any length and content. Of these only those below 2^16: nginx (1.26 was seen) looks at
+// the low 16 bits of an identifier, and takes one that ends in 0x000e for another active_connection_id_limit. One handshake of some thousands
+// failed by it.
 static void grease_write(struct plx_wr *w, uint64_t grease)
 {
-    uint64_t n = (grease >> 32) % (PLX_VARINT_MAX / 31 - 1);
+    uint64_t n = (grease >> 32) % ((UINT16_MAX - 27) / 31 + 1);
     uint8_t value[8];
 
     plx_store_le64(value, grease * UINT64_C(0x9e3779b97f4a7c15));

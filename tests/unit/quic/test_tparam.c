@@ -210,13 +210,35 @@ static void test_round_trip(void **state)
     }
 }
 
+// What is greased is reserved, and stays so for a peer that keeps 16 bits of an identifier.
+static void test_grease(void **state)
+{
+    struct plx_prng r;
+    struct plx_tparams t;
+    uint64_t least = UINT64_MAX, most = 0;
+
+    (void)state;
+    plx_prng_init(&r, 8);
+    plx_tparams_init(&t);
+    for (unsigned i = 0; i < 20000; i++) {
+        uint8_t buf[PLX_TPARAMS_LEN_MAX];
+        struct plx_wr w = plx_wr_init(buf, sizeof buf);
+        // nothing else: all values are the defaults
+        EXPECT_ROW(i, plx_tparams_write(&w, &t, plx_prng_u64(&r) | 1));
+        struct plx_rd in = plx_rd_init(buf, (size_t)(w.p - buf));
+        uint64_t id = plx_rd_varint(&in), len = plx_rd_varint(&in);
+        EXPECT_ROW(i, id % 31 == 27 && id <= UINT16_MAX && !in.is_short && plx_rd_left(&in) == len);
+        least = id < least ? id : least;
+        most = id > most ? id : most;
+    }
+    assert_true(least < 1000 && most > 64000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_read),
-        cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_fields),
-        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_read),       cmocka_unit_test(test_defaults), cmocka_unit_test(test_fields),
+        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_grease),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
