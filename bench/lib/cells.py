@@ -115,6 +115,24 @@ def standard():
     return names
 
 
+def performance():
+    """{net: names} of a full run, what docs/performance.md shows: half an hour."""
+    def all_of(workload, systems=STANDARD):
+        body, streams, conns = workload
+        return [f'{s}/{p}/{body}/{streams}/{conns}' for s in systems for p in SYSTEMS[s] if p != 'h1-tls' or streams == 'm1']
+
+    lo, veth, kernel = [], [], [s for s in STANDARD if s not in ('pollux-xdp', 'pollux-memif')]  # those bring networks of their own
+    for workload in (('64', 'm1', 'c32'), ('64', 'm10', 'c32'), ('64', 'm100', 'c32'), ('64', 'm10', 'c1024'), ('16K', 'm1', 'c32'), ('1G', 'm1', 'c1')):
+        lo += all_of(workload)
+    for kind in ('full', 'resumed'):
+        lo += [f'{s}/h3-handshake/64/{kind}' for s in STANDARD]
+        lo += [f'{s}/h1-tls-handshake/64/full' for s in STANDARD if 'h1-tls' in SYSTEMS[s] and kind == 'full']
+    lo += [f'{s}/{p}-idle/64/c2000' for s in kernel for p in SYSTEMS[s] if p != 'h2-tls']
+    for workload in (('64', 'm10', 'c32'), ('100K', 'm1', 'c32'), ('1G', 'm1', 'c1')):
+        veth += all_of(workload, kernel)
+    return {'lo': lo, 'veth': veth}
+
+
 def first():
     """The cells of the first measurement: 64 octets, Pollux over kernel sockets beside nginx over HTTP/3 and over TCP."""
     names = []

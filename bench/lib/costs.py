@@ -77,10 +77,7 @@ def measure(plan, benches, count, progress):
     for _ in range(count):
         for s in plan['sections']:
             for name in s['cells']:
-                try:
-                    figure = benches[s['net']].once(names.parse(name))
-                except (runs.servers.ServerError, generators.LoadError) as e:
-                    figure = {'error': str(e)}
+                figure = benches[s['net']].tried(names.parse(name))
                 results[s['key']][name].append(figure)
                 progress.step(f'{name} ({s["net"]})' + (': ' + figure['error'].splitlines()[0] if 'error' in figure else ''))
     return {key: runs.summary(r) for key, r in results.items()}

@@ -124,16 +124,20 @@ class Bench:
                 out.update(p50_us=half.get('p50_us'), p99_us=half.get('p99_us'), failed=out['failed'] + half['failed'])
         return out
 
+    def tried(self, cell):
+        """The same; a run that broke is {'error': …}."""
+        try:
+            return self.once(cell)
+        except (servers.ServerError, generators.LoadError) as e:
+            self.say(f'{cell.name}: {e}')
+            return {'error': str(e)}
+
     def all(self, cells, runs, on_run=lambda cell, i, out: None):
         """{name: [figures, …]}; a run that broke is {'error': …}."""
         out = {c.name: [] for c in cells}
         for i in range(runs):
             for cell in cells:
-                try:
-                    figure = self.once(cell)
-                except (servers.ServerError, generators.LoadError) as e:
-                    figure = {'error': str(e)}
-                    self.say(f'{cell.name}: {e}')
+                figure = self.tried(cell)
                 out[cell.name].append(figure)
                 on_run(cell, i, figure)
         return out
