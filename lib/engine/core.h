@@ -35,6 +35,8 @@
 
 enum {
     PLX_BURST_MAX = 64,    // datagrams a breath takes, and QUIC packets a round walks
+    // of them from the port. Half: with whole bursts two cores that answer each other fall into step, one working while the other waits
+    PLX_PULL_MAX = 32,
     PLX_ROUNDS_MAX = 64,   // a 1500-octet datagram cannot hold more packets worth looking at
     PLX_LATER_TRIES = 3,   // rounds a packet waits for keys that come out of its own burst
     PLX_TX_JOBS_MAX = 256, // QUIC packets sealed together

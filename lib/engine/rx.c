@@ -40,7 +40,8 @@ static void rx_pull(struct plx_core *k)
     uint16_t n = plx_handoff_pull(k, k->rx_pkts, PLX_BURST_MAX / 2);
     uint16_t own = n;
 
-    n += k->ops->rx(k->port, k->queue, k->rx_pkts + n, PLX_BURST_MAX - n);
+    uint16_t room = PLX_BURST_MAX - n < PLX_PULL_MAX ? PLX_BURST_MAX - n : PLX_PULL_MAX;
+    n += k->ops->rx(k->port, k->queue, k->rx_pkts + n, room);
     k->rx_count = n;
     k->work_count = 0;
     for (uint16_t i = 0; i < n; i++) {
