@@ -10,23 +10,26 @@ STYLE = '''
 :root{--bg:#fcfcfb;--ink:#1d2126;--soft:#5c6670;--line:#dfe3e6;--card:#fff;--us:#0b7a75;--h3:#7a9cc6;--tcp:#b08b3e;--bad:#b3372b}
 @media(prefers-color-scheme:dark){:root{--bg:#14171a;--ink:#e6e9ec;--soft:#9aa5af;--line:#2b3238;--card:#1a1e22;--us:#2fb3aa;--h3:#6d8fbb;--tcp:#c39c4c;--bad:#e0766b}}
 *{box-sizing:border-box}body{margin:0;background:var(--bg);color:var(--ink);font:16px/1.5 system-ui,sans-serif}
-main{max-width:60rem;margin:0 auto;padding:1.2rem 1rem 4rem}h1{font-size:1.7rem;line-height:1.2;margin:.5rem 0}h2{font-size:1.15rem;line-height:1.3;margin:0 0 .2rem}
+main{max-width:64rem;margin:0 auto;padding:1.2rem 1rem 4rem}h1{font-size:1.7rem;line-height:1.2;margin:.5rem 0}h2{font-size:1.15rem;line-height:1.3;margin:0 0 .2rem}
 section{background:var(--card);border:1px solid var(--line);border-radius:.6rem;padding:1rem;margin:1rem 0}p{margin:.4rem 0}.soft{color:var(--soft);font-size:.87rem}
 .row{margin:.55rem 0}.top{display:flex;justify-content:space-between;gap:.6rem;font-size:.9rem}.top b{font-variant-numeric:tabular-nums;white-space:nowrap}
 .bar{height:.85rem;background:var(--line);border-radius:.25rem;overflow:hidden;margin-top:.15rem}.bar i{display:block;height:100%}.us{background:var(--us)}
 .h3{background:var(--h3)}.tcp{background:var(--tcp)}.key span{display:inline-block;margin-right:1rem}.key i{display:inline-block;width:.8rem;height:.8rem;border-radius:.2rem;
 margin-right:.35rem;vertical-align:-.08rem}svg{display:block;width:100%;height:auto;max-width:34rem}svg text{fill:var(--soft);font:11px system-ui,sans-serif}
 .stack{display:flex;height:1.5rem;border-radius:.3rem;overflow:hidden;margin:.3rem 0}.stack i{display:block;height:100%}.scroll{overflow-x:auto}
-table{border-collapse:collapse;font-size:.82rem;font-variant-numeric:tabular-nums}th,td{padding:.25rem .6rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
+table{border-collapse:collapse;font-size:.8rem;font-variant-numeric:tabular-nums}th,td{padding:.25rem .5rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
 th:first-child,td:first-child{text-align:left}.noisy{color:var(--bad)}
 '''
-COLORS = ('#0b7a75', '#c77d2e', '#5b7fb5', '#8f6bb0', '#b3524a', '#6f9a4b', '#4aa3b8', '#a0895a', '#7b8790', '#c4719a')
+COLORS = ('#0b7a75', '#c77d2e', '#5b7fb5', '#8f6bb0', '#b3524a', '#6f9a4b', '#4aa3b8', '#a0895a', '#7b8790', '#c4719a', '#d9b44a',
+          '#3d5a80', '#98c1a3', '#8d5b4c')
 escape = html.escape
 
 
 def short(value):
     if value is None:
         return '–'
+    if value == 0:
+        return '0'
     if value >= 1000:
         return f'{value:,.0f}'
     return f'{value:.0f}' if value >= 100 else f'{value:.1f}' if value >= 10 else f'{value:.2f}'
@@ -97,7 +100,7 @@ def curves(data, loads):
 def stack(name, parts, color, total, unit):
     """One bar of parts {what: how much}; total is the length of the longest bar."""
     inner = ''.join(f'<i style="width:{100 * v / total:.2f}%;background:{color[k]}" title="{escape(k)} {short(v)}{unit}"></i>' for k, v in parts.items())
-    said = ', '.join(f'{escape(k)} {short(v)}{unit}' for k, v in parts.items() if v >= total / 100)
+    said = ', '.join(f'{escape(k)} {short(v)}{unit}' for k, v in parts.items() if v >= sum(parts.values()) / 50)
     return f'<div class="row"><div class="top"><span>{escape(name)}</span></div><div class="stack">{inner}</div><p class="soft">{said}</p></div>'
 
 
@@ -123,7 +126,7 @@ def phases(data):
         for name, of in ((title, 'phases'), (f'{title}: the bare path, the floor', 'bare_phases')):
             out[name] = {k: v for k, v in cell[of].items() if v > 0}
     return stacks('Where Pollux’s own time goes, by phase', 'nanoseconds of the server’s core per request, without any network: client and server in one '
-                  'thread, over 64 connections; the bare path moves and protects the same packets, and does nothing else', out, ' ns') if out else ''
+                  'thread, over 64 connections; the bare path moves and protects the same packets, and does nothing else', out, '\u00a0ns') if out else ''
 
 
 def agreement(rows, too_far):
@@ -141,13 +144,13 @@ def agreement(rows, too_far):
     return '\n'.join(out) + f'</table></div><p class="soft">{verdict}</p></section>'
 
 
-COLUMNS = (('requests_per_second', 'requests/s'), ('server_cpu_us_per_request', 'CPU µs/request'), ('server_cpu_s_per_gb', 'CPU s/GB'),
-           ('gbit_per_second', 'Gbit/s'), ('datagrams_per_request', 'datagrams/request'), ('p50_us', 'p50 µs'), ('p99_us', 'p99 µs'), ('failed', 'failed'))
+COLUMNS = (('requests_per_second', 'requests/s'), ('server_cpu_us_per_request', 'CPU µs'), ('server_cpu_s_per_gb', 'CPU s/GB'),
+           ('gbit_per_second', 'Gbit/s'), ('datagrams_per_request', 'datagrams'), ('p50_us', 'p50 µs'), ('p99_us', 'p99 µs'), ('failed', 'failed'))
 
 
 def raw(report):
     head = ''.join(f'<th>{t}</th>' for _, t in COLUMNS)
-    out = [f'<section><h2>All figures</h2><p class="soft">medians; spread is (most − least) / median of requests/s and of CPU per request</p>'
+    out = [f'<section><h2>All figures</h2><p class="soft">medians; CPU and datagrams are for each request; spread is (most − least) / median of requests/s and of CPU per request</p>'
            f'<div class="scroll"><table><tr><th>cell</th><th>network</th>{head}<th>spread</th></tr>']
     for section in report['plan']['sections']:
         for name in section['cells']:
@@ -178,7 +181,7 @@ def page(report, too_far):
     method = METHOD % (('another machine', '') if wire else ('CPU 1', RECEIVES))
     parts = [bars(s, report['sections'][s['key']]) for s in plan['sections']]
     profiles = stacks('Where a server’s time goes, by layer', 'samples of the server’s processor time while it answered (perf, cpu-clock), the kernel’s part included',
-                      report['profiles'], ' %') if report['profiles'] else ''
+                      report['profiles'], '\u00a0%') if report['profiles'] else ''
     return (f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1"><title>What QUIC costs</title>'
             f'<style>{STYLE}</style></head><body><main><h1>What QUIC costs, against TCP and TLS</h1><p class="soft">{escape(machine.line(m))}; {escape(versions)}. '
             f'{report["runs"]} runs of {report["seconds"]:g} s. Load of the machine before: {m["load_before"]:.1f}.{about}</p>{keys}'

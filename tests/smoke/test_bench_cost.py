@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """bench/cost draws its page from a cost.json: every cell and figure is on it, noise and failures are marked, nothing is fetched from
-anywhere, and the HTML is whole. Those figures are made up; tests/smoke/test_bench_macro.py measures some.
+anywhere, the HTML is whole, and Chromium finds room for it on a wide and a narrow screen. Those figures are made up; tests/smoke/test_bench_macro.py measures some.
 
 Then the whole way with a card and a second machine, over memif between two processes: the "machine" is reached by a command that runs what
 follows it, as ssh does. And what it says when something is not as it must be."""
@@ -87,6 +87,7 @@ def drawn():
         check('exit status tells of the run that broke', done.returncode == 1 and 'cost.html' in done.stdout, done.stdout + done.stderr)
         with open(os.path.join(folder, 'cost.html')) as f:
             page = f.read()
+        looked_at(folder)
     whole = Whole()
     whole.feed(page)
     check('html is whole', not whole.wrong and not whole.open, f'{whole.wrong} {whole.open}')
@@ -96,12 +97,35 @@ def drawn():
     check('a broken run is told', '1 of 3 runs broke' in whole.text)
     check('the baseline is the cheaper TCP server', costs.ratio(report['plan']['sections'][0], report['sections']['small'], 'pollux-udp/h3/64/m1/c64') == 6.25 / 4.25)
     check('curves', page.count('<polyline') == 2 * len(costs.CURVES))
-    check('phases', 'deliver 70.0 ns' in whole.text and 'the bare path' in whole.text and 'not <built>' in whole.text)
+    check('phases', 'deliver 70.0\u00a0ns' in whole.text and 'the bare path' in whole.text and 'not <built>' in whole.text)
     check('text is escaped', 'A &amp; B &lt;C&gt;' in page and '<C>' not in page)
     check('nothing is fetched', not re.search(r'(src|href)\s*=|@import|url\(|<script', page))
     check('disagreement is marked', '8 of 9 are more than 10 % apart' in whole.text and '15.0 %' in whole.text, report['agreement'])
     median = runs.summary({'x': [figure(1, 10), figure(9, 11), figure(2, 12)]})['x']
     check('median and spread', median['median']['server_cpu_us_per_request'] == 2 and median['spread_percent']['server_cpu_us_per_request'] == 400 and median['is_noisy'])
+
+
+LOOK = """<!doctype html><body style="margin:0"><iframe id=f src="%s" style="border:0;width:%dpx;height:900px"></iframe><script>
+f.onload = () => { const d = f.contentDocument, r = d.documentElement;
+  document.title = [r.scrollWidth <= %d, getComputedStyle(d.body).backgroundColor,
+    [...d.querySelectorAll('h1,h2,p,.bar i,.stack i')].every(e => e.getBoundingClientRect().right <= %d + 0.5)].join(';'); }</script>"""
+
+
+def looked_at(folder):
+    """In Chromium, wide and narrow, light and dark: nothing sticks out, and dark is dark."""
+    seen = {}
+    for width in (1280, 390):
+        for scheme, number in (('dark', 0), ('light', 1)):
+            path = os.path.join(folder, 'look.html')
+            with open(path, 'w') as f:
+                f.write(LOOK % ('cost.html', width, width, width))
+            done = subprocess.run(['chromium', '--headless=new', '--no-sandbox', '--disable-gpu', '--allow-file-access-from-files', f'--window-size={width + 200},1000',
+                                   f'--user-data-dir={folder}/chromium', f'--blink-settings=preferredColorScheme={number}', '--virtual-time-budget=5000', '--dump-dom',
+                                   f'file://{path}'], capture_output=True, text=True, timeout=120)
+            title = re.search(r'<title>(.*?);(.*?);(.*?)</title>', done.stdout)
+            check(f'chromium, {width} wide, {scheme}', title and title[1] == 'true' == title[3], done.stdout[-500:] + done.stderr[-800:])
+            seen[scheme] = title and title[2]
+    check('dark is dark', seen['dark'] == 'rgb(20, 23, 26)' and seen['light'] == 'rgb(252, 252, 251)', seen)
 
 
 def over_a_wire():
