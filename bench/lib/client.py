@@ -5,6 +5,7 @@
     client.peers                   tools/peers there: wrk and h2load
     client.put(path)               a file of ours, there; client.take(path): a file's text from there, which is then gone
     client.cpus, client.cores      the processors that the generator has
+    client.start_s                 how long a program of tools/peers takes to begin, once it is known
 
 Another machine is reached by ssh, or by any command that runs what follows it (ip netns exec NAME, docker exec -i NAME).
 """
@@ -41,7 +42,7 @@ def said(done, argv):
 class Here:
     """CPU 1 of this machine, in the client's namespace of a net."""
 
-    is_here, cpus, cores, peers = True, '1', 1, servers.PEERS
+    is_here, cpus, cores, peers, start_s = True, '1', 1, servers.PEERS, None
 
     def __init__(self, net):
         self.net = net
@@ -73,7 +74,7 @@ class Here:
 class There:
     """Another machine; a context manager, because it has a scratch folder there."""
 
-    is_here = False
+    is_here, start_s = False, None
 
     def __init__(self, host, command, folder, cpus):
         """command: what replaces ssh, or None; folder: the checkout over there, built in its folder build."""

@@ -49,6 +49,10 @@ def check_cell(name, cell):
         check(f'{name} held', median['connections_held'] == 100 and median['bytes_per_connection'] > 0, json.dumps(median))
     elif '64M' not in name:
         check(f'{name} latency', is_positive(median['p50_us']) and median['p99_us'] >= median['p50_us'], json.dumps(median))
+    if median['printed_per_second']:  # by wrk or h2load itself
+        check(f'{name} is what was printed', abs(median['printed_per_second'] / median['requests_per_second'] - 1) < 0.1, json.dumps(median))
+    if name.startswith('nginx/h') and 'h3' not in name:
+        check(f'{name} is what nginx counted', is_positive(median['counted_per_second']), json.dumps(median))
     if name.endswith('/resumed'):
         check(f'{name} resumes', is_positive(median['handshakes_resumed']), json.dumps(median))
 
