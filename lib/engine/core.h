@@ -34,7 +34,7 @@
 #include "quic/wire/token.h"
 
 enum {
-    PLX_BURST_MAX = 64,    // datagrams a breath takes, and QUIC packets a round walks
+    PLX_BURST_MAX = 64, // datagrams a breath takes, and QUIC packets a round walks
     // of them from the port. Half: with whole bursts two cores that answer each other fall into step, one working while the other waits
     PLX_PULL_MAX = 32,
     PLX_ROUNDS_MAX = 64,   // a 1500-octet datagram cannot hold more packets worth looking at

@@ -1,7 +1,8 @@
 // flow.c -- headers in front of a datagram.
 //
-// Per packet only the lengths, the ECN bits and the sums over them change, so a flow keeps the rest finished: 42 to 66
-// octets to copy, and the one's complement sums of what is in them, to which a packet adds its own share.
+// Per packet only the ports, the lengths, the ECN bits and the sums over them change, so a flow keeps the rest finished: 42 to 66
+// octets to copy, and the one's complement sums of what is in them, to which a packet adds its own share. Ports do not make a flow:
+// a client with a port for each connection, and a server with many clients behind one address, use one line of memory for all.
 
 #include "base/check.h"
 #include "base/time.h"
@@ -12,20 +13,24 @@ static const uint8_t NO_IP[16];
 // --- which flow --------------------------------------------------------------------------------------------
 
 // Any mix will do: a collision costs a rebuilding (about 60 ns), and only what a peer sends to itself.
-static struct plx_net_flow *flow_slot(struct plx_net *n, const struct plx_addr *peer)
+static struct plx_net_flow *flow_slot(struct plx_net *n, const struct plx_addr *peer,
+                                      const struct plx_addr *local)
 {
-    uint64_t a, b;
+    uint64_t a, b, c, d;
     memcpy(&a, peer->ip, 8);
     memcpy(&b, peer->ip + 8, 8);
-    uint64_t h = (a ^ b * UINT64_C(0x9e3779b97f4a7c15) ^ peer->port) * UINT64_C(0xd6e8feb86659fd93);
+    memcpy(&c, local->ip, 8);
+    memcpy(&d, local->ip + 8, 8);
+    uint64_t h = (a ^ (b ^ c) * UINT64_C(0x9e3779b97f4a7c15) ^ d << 17) * UINT64_C(0xd6e8feb86659fd93);
     return &n->flows[h >> 32 & (PLX_NET_FLOWS - 1)];
 }
 
-bool plx_net_flow_is_heard(struct plx_net *n, const struct plx_addr *peer, const uint8_t mac[6], plx_time now)
+bool plx_net_flow_is_heard(struct plx_net *n, const struct plx_pkt *pkt, const uint8_t mac[6], plx_time now)
 {
-    struct plx_net_flow *f = flow_slot(n, peer);
+    struct plx_net_flow *f = flow_slot(n, &pkt->peer, &pkt->local);
 
-    if (!plx_addr_eq(&f->peer, peer) || f->generation != n->neigh.generation || memcmp(f->hdr, mac, 6) != 0)
+    if (!plx_addr_ip_eq(&f->peer, &pkt->peer) || f->generation != n->neigh.generation ||
+        memcmp(f->hdr, mac, 6) != 0)
         return false;
     if (!plx_time_reached(f->heard_until, now))
         return true;
@@ -125,12 +130,13 @@ static bool flow_build(struct plx_net *n, struct plx_net_flow *f, const struct p
     plx_eth_write(&w, &eth);
     f->ip_at = (uint8_t)(w.p - f->hdr);
     ip_write(&w, f, &pkt->peer, &local);
-    struct plx_udp udp = {.src = local.port, .dst = pkt->peer.port};
+    struct plx_udp udp = {.src = 0, .dst = 0}; // each packet's own
     plx_udp_write(&w, &udp);
     plx_check(!w.is_full);
     f->hdr_len = (uint8_t)(w.p - f->hdr);
     f->peer = pkt->peer;
     f->local = pkt->local;
+    f->port = local.port;
     f->until = plx_time_after(now, PLX_SEC(1));
     f->heard_until = now;
     f->generation = n->neigh.generation;
@@ -141,18 +147,21 @@ static bool flow_build(struct plx_net *n, struct plx_net_flow *f, const struct p
 
 bool plx_net_tx(struct plx_net *n, struct plx_pkt *pkt, plx_time now)
 {
-    struct plx_net_flow *f = flow_slot(n, &pkt->peer);
+    struct plx_net_flow *f = flow_slot(n, &pkt->peer, &pkt->local);
 
-    if (!plx_addr_eq(&f->peer, &pkt->peer) || !plx_addr_eq(&f->local, &pkt->local) ||
+    if (!plx_addr_ip_eq(&f->peer, &pkt->peer) || !plx_addr_ip_eq(&f->local, &pkt->local) ||
         f->generation != n->neigh.generation || plx_time_reached(f->until, now)) {
         if (!flow_build(n, f, pkt, now))
             return false;
     }
 
     uint16_t udp_len = (uint16_t)(PLX_UDP_LEN + pkt->len);
+    uint16_t from = pkt->local.port != 0 ? pkt->local.port : f->port;
     uint8_t *udp = pkt->data - PLX_UDP_LEN;
     uint8_t *ip = pkt->data - f->hdr_len + f->ip_at;
     memcpy(pkt->data - f->hdr_len, f->hdr, f->hdr_len);
+    plx_store_be16(udp, from);
+    plx_store_be16(udp + 2, pkt->peer.port);
     plx_store_be16(udp + 4, udp_len);
 
     uint64_t sum = plx_cksum_add16(f->udp_sum, udp_len);

@@ -109,7 +109,7 @@ static enum plx_net_verdict on_udp(struct plx_net *n, struct plx_pkt *pkt, struc
     pkt->cap = (uint16_t)(pkt->cap - (r->p - pkt->data));
     pkt->data = (uint8_t *)r->p;
     pkt->len = (uint16_t)plx_rd_left(r);
-    if (!plx_net_flow_is_heard(n, &pkt->peer, eth->src, now))
+    if (!plx_net_flow_is_heard(n, pkt, eth->src, now))
         plx_net_on_heard(n, pkt, eth->src, now);
     return PLX_NET_UDP;
 }

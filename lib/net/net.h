@@ -8,7 +8,7 @@
 // something may tell the others with plx_net_learn() (see `news`).
 //
 // Sending looks up a *flow*: the finished headers for one pair of addresses, with partial checksums, in a
-// direct-mapped table. A burst of packets to one peer builds them once. A flow is trusted for a second, or until the
+// direct-mapped table. A burst of packets to one host builds them once, whatever the ports. A flow is trusted for a second, or until the
 // neighbour cache says that something has changed. Where to: a peer inside one of our prefixes is its own next hop;
 // others go through the configured gateway of their family; without one, to whoever delivered the last packet from
 // outside, which is a router by that act.
@@ -28,7 +28,7 @@
 enum {
     PLX_NET_ADDRS_MAX = 8,
     PLX_NET_PORTS_MAX = 8,
-    PLX_NET_FLOWS = 256, // one per peer that a burst may speak to, and some
+    PLX_NET_FLOWS = 256, // one per host that a burst may speak to, and some
     PLX_NET_PENDING_MAX = 16,
     PLX_NET_HEADERS_MAX = PLX_ETH_LEN_MAX + PLX_IP6_LEN + PLX_UDP_LEN, // 66 octets of headroom
     PLX_NET_FRAME_MIN = 96, // room that plx_net_pending() needs: the longest is a solicitation with a tag, 90
@@ -52,9 +52,10 @@ struct plx_net_cfg {
     uint8_t key[16];                    // secret, for hashing
 };
 
-// The finished headers for one peer.
+// The finished headers for one pair of hosts.
 struct plx_net_flow {
-    struct plx_addr peer, local; // as asked for; af NONE: the slot is empty
+    struct plx_addr peer, local; // as asked for, whatever the ports; af NONE: the slot is empty
+    uint16_t port;               // ours, for packets that name none
     plx_time until;              // trusted before this
     plx_time heard_until;        // signs of life before this need not be told to the neighbour cache
     uint64_t generation;         // of the neighbour cache when it was built
@@ -132,8 +133,7 @@ enum plx_net_verdict plx_net_on_nd(struct plx_net *n, struct plx_pkt *pkt, struc
                                    const struct plx_eth *eth, const struct plx_ip6 *ip, plx_time now);
 void plx_net_on_heard(struct plx_net *n, const struct plx_pkt *pkt, const uint8_t mac[6], plx_time now);
 
-// Whether the neighbour cache has been told lately that this peer is alive at mac. False: tell it now.
-bool plx_net_flow_is_heard(struct plx_net *n, const struct plx_addr *peer, const uint8_t mac[6],
-                           plx_time now);
+// Whether the neighbour cache has been told lately that who sent pkt is alive at mac. False: tell it now.
+bool plx_net_flow_is_heard(struct plx_net *n, const struct plx_pkt *pkt, const uint8_t mac[6], plx_time now);
 
 #endif

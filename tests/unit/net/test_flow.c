@@ -78,6 +78,48 @@ static void test_two_of_them_talk(void **state)
     }
 }
 
+// A client has a port for each connection, and a server many peers behind one address: they share one flow.
+static void test_ports_do_not_make_a_flow(void **state)
+{
+    (void)state;
+    for (int is_ip6 = 0; is_ip6 < 2; is_ip6++) {
+        struct plx_net_cfg ca = net_cfg(), cb = peer_cfg();
+        ca.client_first = 20000;
+        ca.client_last = 29999;
+        struct plx_net *a = net_open(&ca), *b = net_open(&cb);
+        struct plx_addr to = {.af = is_ip6 ? PLX_AF_IP6 : PLX_AF_IP4, .port = 5555}, from = to;
+        memcpy(to.ip, is_ip6 ? PEER_IP6 : PEER_IP4, is_ip6 ? 16 : 4);
+        memcpy(from.ip, is_ip6 ? OUR_IP6 : OUR_IP4, is_ip6 ? 16 : 4);
+        struct frame buf, got;
+        struct plx_pkt pkt, out;
+        struct plx_addr ip = to;
+        ip.port = 0;
+        plx_net_learn(a, &ip, PEER_MAC, NOW);
+        for (unsigned i = 0; i < 1000; i++) {
+            from.port = (uint16_t)(20000 + i * 7);
+            pkt = payload(&buf, &to, (uint16_t)(i + 1), 2);
+            pkt.local = from;
+            assert_true(plx_net_tx(a, &pkt, NOW));
+            assert_int_equal(carry(b, &pkt, &out, &got), PLX_NET_UDP); // checksums hold
+            assert_int_equal(out.peer.port, from.port);
+            assert_int_equal(out.local.port, 5555);
+            // and back, to each of them
+            struct plx_addr back = out.peer;
+            pkt = payload(&buf, &back, 100, 0);
+            pkt.local = out.local;
+            assert_true(plx_net_tx(b, &pkt, NOW));
+            assert_int_equal(carry(a, &pkt, &out, &got), PLX_NET_UDP);
+            assert_int_equal(out.local.port, from.port);
+        }
+        unsigned used = 0;
+        for (unsigned i = 0; i < PLX_NET_FLOWS; i++)
+            used += (a->flows[i].peer.af != PLX_AF_NONE) + (b->flows[i].peer.af != PLX_AF_NONE);
+        assert_int_equal(used, 2);
+        test_free(a);
+        test_free(b);
+    }
+}
+
 static void test_ways_out(void **state)
 {
     (void)state;
@@ -155,6 +197,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_two_of_them_talk),
+        cmocka_unit_test(test_ports_do_not_make_a_flow),
         cmocka_unit_test(test_ways_out),
         cmocka_unit_test(test_checksums_left_to_hardware),
     };
