@@ -15,9 +15,9 @@ from client import LoadError
 
 
 
-def warmup(cell):
-    """Long enough for all connections to open, and for what was due meanwhile to be made up for."""
-    return 2 + cell.conns / 500 if cell.is_idle else 0.5 + cell.conns / 250
+def warmup(cell, rate=None):
+    """Long enough for all connections to open, and, at a rate, for what was due meanwhile to be made up for."""
+    return 2 + cell.conns / 500 if cell.is_idle else (1 if rate else 0.5) + cell.conns / 250
 
 
 def plx_load(cell, site, net, server, seconds, rate=None):
@@ -28,7 +28,7 @@ def plx_load(cell, site, net, server, seconds, rate=None):
     if cell.is_download:
         argv += ['-n', str(max(cell.conns * cell.streams, round(seconds / 2))), '--timeout', '300s']
     else:
-        argv += ['-d', f'{seconds}s', '--warmup', f'{warmup(cell)}s']
+        argv += ['-d', f'{seconds}s', '--warmup', f'{warmup(cell, rate)}s']
     if cell.handshake:
         argv += ['--requests-per-conn', '1'] + (['--resume'] if cell.handshake == 'resumed' else [])
     if rate is not None:
@@ -37,7 +37,7 @@ def plx_load(cell, site, net, server, seconds, rate=None):
         argv += ['--server-pid', ','.join(str(p) for p in machine.family(server.pid))]
     argv += ['--connect-to', f'{net.address}:{server.port}', f'https://localhost:{server.port}/{cell.body}', *servers.port_options(cell, site, net, 'client')]
     cpu = server.cpu_seconds()
-    text = client.run(argv, seconds + warmup(cell) + (300 if cell.is_download else 0))
+    text = client.run(argv, seconds + warmup(cell, rate) + (300 if cell.is_download else 0))
     cpu = server.cpu_seconds() - cpu
     try:
         r = json.loads(text)
@@ -79,6 +79,11 @@ def watched(net, server, argv, seconds):
                   'counted': None if served is None else (server.served() - served - 1) / took}
 
 
+def lasting(cell, seconds):
+    """Whole seconds for a generator without a warm-up: with a thousand connections and more, opening them takes its share."""
+    return max(1, round(seconds + (0 if cell.conns <= 256 else cell.conns / 500)))
+
+
 def amount(text):
     """wrk's 1.23GB in octets; its units are powers of two."""
     value, unit = re.fullmatch(r'([\d.]+)([KMGT]?)B', text).groups()
@@ -86,9 +91,9 @@ def amount(text):
 
 
 def wrk(cell, site, net, server, seconds):
-    argv = ['wrk', f'-t{min(net.client.cores, cell.conns)}', f'-c{cell.conns}', f'-d{max(1, round(seconds))}s', '--timeout', '60s']
+    argv = ['wrk', f'-t{min(net.client.cores, cell.conns)}', f'-c{cell.conns}', f'-d{lasting(cell, seconds)}s', '--timeout', '60s']
     argv += ['-H', 'Connection: close'] if cell.handshake else []
-    text, seen = watched(net, server, [*argv, f'https://{net.address}:{server.port}/{cell.body}'], seconds)
+    text, seen = watched(net, server, [*argv, f'https://{net.address}:{server.port}/{cell.body}'], lasting(cell, seconds))
     total = re.search(r'(\d+) requests in ([\d.]+)(ms|s|m), ([\d.]+[KMGT]?B) read', text)
     rate = re.search(r'^Requests/sec:\s+([\d.]+)', text, re.M)
     if not total or not rate:
@@ -103,13 +108,13 @@ def wrk(cell, site, net, server, seconds):
 
 def h2load(cell, site, net, server, seconds, rate=None):
     log = net.client.scratch(site) + '/h2load.log'
-    much = ['-n', str(max(cell.conns * cell.streams, round(seconds / 2)))] if cell.is_download else ['-D', str(max(1, round(seconds)))]
+    much = ['-n', str(max(cell.conns * cell.streams, round(seconds / 2)))] if cell.is_download else ['-D', str(lasting(cell, seconds))]
     argv = ['h2load', f'-t{min(net.client.cores, cell.conns)}', f'-c{cell.conns}', f'-m{cell.streams}', *much, '--tls13-ciphers=TLS_AES_128_GCM_SHA256',
             '--groups=X25519']
     argv += ['--h1'] if cell.protocol == 'h1-tls' else ['--alpn-list=h2']
     if rate is not None:
         argv += [f'--rps={max(0.1, rate / cell.conns):.1f}', f'--log-file={log}']
-    text, seen = watched(net, server, [*argv, f'https://{net.address}:{server.port}/{cell.body}'], seconds)
+    text, seen = watched(net, server, [*argv, f'https://{net.address}:{server.port}/{cell.body}'], lasting(cell, seconds))
     total = re.search(r'requests: (\d+) total, \d+ started, (\d+) done, (\d+) succeeded, (\d+) failed, (\d+) errored, (\d+) timeout', text)
     took = re.search(r'finished in ([\d.]+)(us|ms|s|m), ([\d.]+) req/s', text)
     data = re.search(r'([\d.]+[KMGT]?B) \((\d+)\) data', text)

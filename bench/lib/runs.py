@@ -153,7 +153,7 @@ def figures(cell, got):
             'datagrams_per_request': got['datagrams'] / got['begun'] if got['begun'] else None,
             'p50_us': None, 'p99_us': None, 'failed': got['failed'], 'generator_us_per_request': got.get('generator_us_per_request'),
             'generator_busy_share': got.get('generator_busy_share'), 'handshakes_resumed': got.get('resumed') if cell.handshake else None,
-            'printed_per_second': got.get('printed'), 'counted_per_second': got.get('counted'), 'notes': got['notes'],
+            'printed_per_second': got.get('printed'), 'counted_per_second': got.get('counted'), 'notes': got['notes'], 'failures': got.get('errors', {}),
             'connections_held': got.get('held') if cell.is_idle else None, 'bytes_per_connection': got.get('bytes_each')}
 
 

@@ -86,7 +86,11 @@ def idle(key, net, found):
     return '\n'.join([*lines, ''])
 
 
-BETTER = (('server_cpu_us_per_request', 'CPU per request', 1), ('requests_per_second', 'requests/s', -1), ('p99_us', 'p99', 1),
+def short(value):
+    return text(value, '{:,.0f}' if value >= 100 else '{:,.2f}')
+
+
+BETTER = (('server_cpu_us_per_request', 'CPU µs/request', 1), ('requests_per_second', 'requests/s', -1), ('p99_us', 'p99 µs', 1),
           ('bytes_per_connection', 'octets per connection', 1))
 
 
@@ -96,12 +100,14 @@ def losses(groups):
     for (key, net), found in groups.items():
         ours = next((s['median'] for c, s in found if c.system == US), None)
         for figure, what, sign in BETTER if ours else ():
+            if figure == 'server_cpu_us_per_request' and key[1] == '1G':
+                figure, what = 'server_cpu_s_per_gb', 'CPU s/GB'
             if ours[figure] is None or (key[0] == 'idle') != (figure == 'bytes_per_connection'):
                 continue
             better = sorted((sign * s['median'][figure], name_of(c), s['median'][figure]) for c, s in found
                             if not c.is_pollux and s['median'][figure] is not None and sign * s['median'][figure] < sign * ours[figure])
             if better:
-                lines.append(f'| {title(key, net)} | {what} | {text(ours[figure])} | {", ".join(f"{n} {text(v)}" for _, n, v in better)} |')
+                lines.append(f'| {title(key, net)} | {what} | {short(ours[figure])} | {", ".join(f"{n} {short(v)}" for _, n, v in better)} |')
     if not lines:
         return f'No other server was better than {US} in any of these figures.\n'
     return '\n'.join([f'| workload | figure | {US} | who is better |', '|---|---|--:|---|', *lines, ''])
