@@ -139,6 +139,10 @@ struct load_worker {
     uint8_t *session; // --resume: the newest
     size_t session_len;
 
+    // Answers that came in one breath to requests that left in one have the same times: counted here, and put into the histograms when a
+    // different one comes, and at the end.
+    uint64_t run_request_ns, run_ttfb_ns, run_count;
+
     plx_time progress_at; // when a request was last answered, or a connection opened
     plx_time scan_at;
     uint64_t opens_ok;
@@ -183,6 +187,7 @@ const struct load_item *load_mix_pick(struct load_worker *w);
 // worker.c
 bool load_worker_init(struct load_worker *w, struct load *l, uint16_t index);
 void load_worker_fini(struct load_worker *w);
+void load_times_flush(struct load_worker *w);
 void *load_core_start(void *ctx, struct plx_core *core);
 void load_on_alarm(void *ctx, struct plx_core *core, plx_time now);
 void load_on_tick(void *ctx, struct plx_core *core, plx_time now);

@@ -92,6 +92,23 @@ void load_slot_received(struct load_slot *s, const uint8_t *data, size_t len)
         s->crc = (uint32_t)crc32(s->crc, data, (unsigned)len);
 }
 
+void load_times_flush(struct load_worker *w)
+{
+    hist_add_many(&w->report.hist[HIST_REQUEST], w->run_request_ns, w->run_count);
+    hist_add_many(&w->report.hist[HIST_TTFB], w->run_ttfb_ns, w->run_count);
+    w->run_count = 0;
+}
+
+static void times_add(struct load_worker *w, uint64_t request_ns, uint64_t ttfb_ns)
+{
+    if (request_ns != w->run_request_ns || ttfb_ns != w->run_ttfb_ns) {
+        load_times_flush(w);
+        w->run_request_ns = request_ns;
+        w->run_ttfb_ns = ttfb_ns;
+    }
+    w->run_count++;
+}
+
 // ERROR_COUNT: it is as expected.
 static enum error_kind check(const struct load_slot *s)
 {
@@ -127,8 +144,7 @@ void load_slot_end(struct load_slot *s)
     r->all_ok++;
     if (load_is_in_window(w, s->due)) {
         r->ok++;
-        hist_add(&r->hist[HIST_REQUEST], now.ns - s->due.ns);
-        hist_add(&r->hist[HIST_TTFB], (s->first.ns > 0 ? s->first.ns : now.ns) - s->due.ns);
+        times_add(w, now.ns - s->due.ns, (s->first.ns > 0 ? s->first.ns : now.ns) - s->due.ns);
     }
     load_slot_free(s);
     settle(c);

@@ -443,5 +443,6 @@ void load_core_stop(void *ctx, struct plx_core *core)
     (void)ctx;
     if (w->has_begun && !w->has_ended) // interrupted
         window_end(w);
+    load_times_flush(w);
     w->phase = PHASE_DONE;
 }
