@@ -46,8 +46,9 @@ def port_options(cell, site, net, side):
     if cell.system == 'pollux-xdp' and side == 'server':
         return ['--driver', 'ethdev', '--ip', f'{net.address}/24', *eal(f'plxm{os.getpid()}x', f'net_af_xdp0,iface={net.device}')]
     if cell.system == 'pollux-memif':
+        ring = min(14, max(10, (2 * cell.conns - 1).bit_length()))  # 1,024 places are usual; a datagram of each connection must find one
         return ['--driver', 'ethdev', '--ip', f'{net.address if side == "server" else "10.214.0.2"}/24',
-                *eal(f'plxm{os.getpid()}{side}', f'net_memif0,role={side},socket={site.scratch}/memif.sock,socket-abstract=no')]
+                *eal(f'plxm{os.getpid()}{side}', f'net_memif0,role={side},rsize={ring},socket={site.scratch}/memif.sock,socket-abstract=no')]
     return []
 
 
