@@ -153,6 +153,7 @@ void load_conn_opened(struct load_conn *c)
     if (w->has_begun && !w->has_ended)
         r->handshakes_in_window++;
     hist_add(&r->hist[HIST_HANDSHAKE], now.ns - c->due.ns);
+    load_stats_on_open(w);
     load_conn_settle(c);
     load_conns_open(w);
     load_pump(w);

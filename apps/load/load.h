@@ -41,7 +41,8 @@ struct load_item { // one kind of request
 struct load_opts {
     char **urls;
     int url_count;
-    const char *file, *method, *json, *hgrm, *connect_to, *cacert, *ciphers, *groups, *keylog, *crypto;
+    const char *file, *method, *json, *hgrm, *connect_to, *cacert, *ciphers, *groups, *keylog, *crypto,
+        *server_stats;
     struct plx_field *fields;
     uint16_t field_count;
     char *body;
@@ -97,6 +98,15 @@ struct load_again { // a request that must be sent again
 
 TAILQ_HEAD(load_conns, load_conn);
 
+struct load_stats {        // of the server, by its own account: server_stats.c
+    struct load_slot slot; // of the request under way; its item is NULL
+    unsigned asked;        // 1: at the beginning of the window, 2: at its end
+    bool is_owed /* as soon as a connection is open */, is_under_way, has_failed;
+    double first; // seconds, at the beginning
+    char text[16384];
+    size_t len;
+};
+
 enum load_phase {
     PHASE_WAIT /* for the moment to start */,
     PHASE_RUN,
@@ -143,6 +153,8 @@ struct load_worker {
     // different one comes, and at the end.
     uint64_t run_request_ns, run_ttfb_ns, run_count;
 
+    struct load_stats stats; // worker 0's
+
     plx_time progress_at; // when a request was last answered, or a connection opened
     plx_time scan_at;
     uint64_t opens_ok;
@@ -187,6 +199,16 @@ const struct load_item *load_mix_pick(struct load_worker *w);
 // worker.c
 bool load_worker_init(struct load_worker *w, struct load *l, uint16_t index);
 void load_worker_fini(struct load_worker *w);
+// server_stats.c
+void load_stats_ask(struct load_worker *w); // does nothing without --server-stats
+void load_stats_on_open(struct load_worker *w);
+bool load_stats_is(const struct load_slot *s);
+void load_stats_body(struct load_worker *w, const uint8_t *data, size_t len);
+void load_stats_end(struct load_worker *w);
+void load_stats_failed(struct load_worker *w);
+void load_stats_judge(struct load_worker *w); // at the end: what is to be remarked
+
+// requests.c, histograms
 void load_times_flush(struct load_worker *w);
 void *load_core_start(void *ctx, struct plx_core *core);
 void load_on_alarm(void *ctx, struct plx_core *core, plx_time now);

@@ -51,6 +51,7 @@ static const char help[] =
     "      --json FILE       everything, for programs and for merge (- for standard output, instead of the text)\n"
     "      --hgrm PREFIX     PREFIX.request.hgrm, PREFIX.ttfb.hgrm, PREFIX.handshake.hgrm\n"
     "      --server-pid PID[,PID]  CPU time of the server's processes\n"
+    "      --server-stats PATH  the server's time by its own account: where plx-serve --counters tells it\n"
     "      --max-p99 TIME    exit status 3 when the 99th percentile of request latency is above\n"
     "      --max-errors N[%]   exit status 3 when there are more errors\n"
     "  -q, --quiet           no progress line;  --help, --version\n"
@@ -90,6 +91,7 @@ enum {
     OPT_JSON,
     OPT_HGRM,
     OPT_SERVER_PID,
+    OPT_SERVER_STATS,
     OPT_MAX_P99,
     OPT_MAX_ERRORS,
     OPT_HELP,
@@ -133,6 +135,7 @@ static const struct option longs[] = {
     {"json", required_argument, NULL, OPT_JSON},
     {"hgrm", required_argument, NULL, OPT_HGRM},
     {"server-pid", required_argument, NULL, OPT_SERVER_PID},
+    {"server-stats", required_argument, NULL, OPT_SERVER_STATS},
     {"max-p99", required_argument, NULL, OPT_MAX_P99},
     {"max-errors", required_argument, NULL, OPT_MAX_ERRORS},
     {"quiet", no_argument, NULL, 'q'},
@@ -290,6 +293,9 @@ static bool take_report(struct load_opts *o, int option, const char *value)
         return true;
     case OPT_SERVER_PID:
         return read_numbers(value, o->server_pid, 64, &o->server_pid_count, false);
+    case OPT_SERVER_STATS:
+        o->server_stats = value;
+        return value[0] == '/';
     case OPT_MAX_P99:
         if (!read_time(value, &d) || d.ns == 0)
             return false;
@@ -407,6 +413,8 @@ static const char *fill_in(struct load_opts *o)
         return "no URL. Try: plx-load --help";
     if (o->rate > 0 && o->conn_rate > 0)
         return "--rate and --conn-rate exclude each other: --rate with --churn N opens N connections per second";
+    if (o->server_stats != NULL && (o->hq || o->server_pid_count > 0))
+        return "--server-stats asks over HTTP/3, and is instead of --server-pid: not with it, nor with --hq";
     if (o->conn_rate > 0 && o->churn > 0)
         return "--conn-rate and --churn exclude each other: its connections end by themselves";
     if (o->conn_rate > 0 && o->requests_per_conn == 0)

@@ -183,6 +183,8 @@ static void on_response(struct plx_h3_req *req, const struct plx_h3_head *head)
     if (s == NULL)
         return;
     s->status = head->status;
+    if (load_stats_is(s))
+        return;
     s->first = plx_core_now(s->conn->worker->core);
 }
 
@@ -190,7 +192,9 @@ static size_t on_body(struct plx_h3_req *req, const uint8_t *data, size_t len)
 {
     struct load_slot *s = plx_h3_req_user(req);
 
-    if (s != NULL)
+    if (s != NULL && load_stats_is(s))
+        load_stats_body(s->conn->worker, data, len);
+    else if (s != NULL)
         load_slot_received(s, data, len);
     return len;
 }
@@ -203,7 +207,10 @@ static void on_end(struct plx_h3_req *req, const struct plx_field *trailers, uin
     if (s == NULL)
         return;
     plx_h3_req_set_user(req, NULL);
-    load_slot_end(s);
+    if (load_stats_is(s))
+        load_stats_end(s->conn->worker);
+    else
+        load_slot_end(s);
 }
 
 // Only requests whose answer did not complete still have a slot here.
@@ -214,7 +221,9 @@ static void on_closed(struct plx_h3_req *req, uint64_t code, bool is_peer)
     if (s == NULL)
         return;
     plx_h3_req_set_user(req, NULL);
-    if (s->is_cancelled)
+    if (load_stats_is(s))
+        load_stats_failed(s->conn->worker);
+    else if (s->is_cancelled)
         load_slot_fail(s, ERROR_timeout);
     else if (code == PLX_H3_REQUEST_REJECTED || (s->conn->was_goaway && s->status == 0))
         load_slot_again(s); // RFC 9114 section 4.1.1: as though it had never been sent

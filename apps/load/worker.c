@@ -68,6 +68,7 @@ static void window_begin(struct load_worker *w)
     if (w->index == 0) {
         w->load->client_cpu_us = load_cpu_own_us();
         w->load->server_cpu_us = server_cpu(w->load);
+        load_stats_ask(w);
     }
 }
 
@@ -95,6 +96,7 @@ static void window_end(struct load_worker *w)
     if (w->index == 0) {
         r->client_cpu_us = load_cpu_own_us() - l->client_cpu_us;
         r->server_cpu_us = server_cpu(l) - l->server_cpu_us;
+        load_stats_ask(w);
     }
 }
 
@@ -348,6 +350,10 @@ void load_finish_if_done(struct load_worker *w)
 
     if (w->phase != PHASE_DRAIN || (!is_late && (w->in_flight > 0 || is_due(w, &due))))
         return;
+    if (!w->has_ended)
+        window_end(w);
+    if (w->stats.is_under_way && !is_late)
+        return;
     w->phase = PHASE_DONE; // from here on nothing is sent
     for (uint32_t i = 0; i < w->slot_count && w->in_flight > 0; i++)
         if (w->slots[i].conn != NULL) {
@@ -358,8 +364,8 @@ void load_finish_if_done(struct load_worker *w)
             load_slot_fail(&w->slots[i], ERROR_timeout);
         }
     count_unsent(w);
-    if (!w->has_ended)
-        window_end(w);
+    if (w->stats.is_under_way)
+        plx_h3_req_set_user(w->stats.slot.req, NULL);
     load_conns_close(w);
     plx_core_alarm(w->core, PLX_NEVER);
     if (atomic_fetch_add(&l->done, 1) + 1 == l->worker_count)
@@ -444,5 +450,7 @@ void load_core_stop(void *ctx, struct plx_core *core)
     if (w->has_begun && !w->has_ended) // interrupted
         window_end(w);
     load_times_flush(w);
+    if (w->index == 0)
+        load_stats_judge(w);
     w->phase = PHASE_DONE;
 }

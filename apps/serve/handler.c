@@ -48,10 +48,26 @@ static void serve_echo(struct site *s, struct plx_h3_req *req, const struct plx_
         r->status = 200;
 }
 
-static bool is_echo(const struct site *s, const struct plx_h3_head *head)
+static bool path_is(const struct plx_h3_head *head, const char *path) // NULL: nothing is
 {
-    const char *path = s->opts->echo;
     return path != NULL && head->path.len == strlen(path) && memcmp(head->path.p, path, head->path.len) == 0;
+}
+
+static void serve_counters(struct site *s, struct plx_h3_req *req, const struct plx_h3_head *head)
+{
+    size_t octets;
+    bool is_head = head->method.len == 4 && memcmp(head->method.p, "HEAD", 4) == 0;
+    enum plx_err err = counters_send(s, req, is_head, &octets);
+
+    if (err == PLX_OK && s->log != NULL) {
+        struct request *r = request_new(s, req, head);
+        if (r != NULL) {
+            r->status = 200;
+            r->octets = octets;
+        }
+    }
+    if (err != PLX_OK && err != PLX_ERR_CLOSED)
+        plx_h3_cancel(req, PLX_H3_INTERNAL_ERROR);
 }
 
 static void on_request(struct plx_h3_req *req, const struct plx_h3_head *head, bool has_body)
@@ -61,8 +77,12 @@ static void on_request(struct plx_h3_req *req, const struct plx_h3_head *head, b
     bool is_streaming;
 
     (void)has_body; // a body that nobody asked for is read and thrown away
-    if (is_echo(s, head)) {
+    if (path_is(head, s->opts->echo)) {
         serve_echo(s, req, head);
+        return;
+    }
+    if (path_is(head, s->opts->counters)) {
+        serve_counters(s, req, head);
         return;
     }
     answer_get(s, head, &a);

@@ -29,6 +29,7 @@ static void *on_core_start(void *ctx, struct plx_core *core)
     struct site *s = &v->sites[plx_core_index(core)];
 
     s->core = core;
+    s->engine = engine;
     return s;
 }
 

@@ -20,6 +20,7 @@ static const char help[] =
     "  --config FILE         settings from a file; what stands on the command line wins.\n"
     "  --access-log FILE     one line a request (- for standard output)\n"
     "  --echo PATH           a resource that sends back the body of what is sent to it\n"
+    "  --counters PATH       a resource that tells what the server has done, as Prometheus reads it\n"
     "  --hq                  also speak hq-interop (HTTP/0.9 over QUIC), for tests and benchmarks\n"
     "  --retry auto|always|never  validate addresses before a handshake (default auto: when busy)\n"
     "  --congestion cubic|newreno\n"
@@ -58,6 +59,7 @@ enum {
     OPT_CONFIG,
     OPT_ACCESS_LOG,
     OPT_ECHO,
+    OPT_COUNTERS,
     OPT_HQ,
     OPT_RETRY,
     OPT_CONGESTION,
@@ -174,6 +176,7 @@ static bool take_option(struct serve_opts *o, int option, const char *value, int
     case OPT_INDEX: o->index = value; return true;
     case OPT_ACCESS_LOG: o->access_log = value; return true;
     case OPT_ECHO: o->echo = value; return true;
+    case OPT_COUNTERS: o->counters = value; return true;
     case OPT_HQ: return o->has_hq = true;
     case OPT_RETRY: return one_of("retry", value, retries, &o->retry);
     case OPT_CONGESTION: return one_of("congestion", value, controls, &o->congestion);
@@ -216,6 +219,7 @@ static const struct option longs[] = {
     {"config", required_argument, NULL, OPT_CONFIG},
     {"access-log", required_argument, NULL, OPT_ACCESS_LOG},
     {"echo", required_argument, NULL, OPT_ECHO},
+    {"counters", required_argument, NULL, OPT_COUNTERS},
     {"hq", no_argument, NULL, OPT_HQ},
     {"retry", required_argument, NULL, OPT_RETRY},
     {"congestion", required_argument, NULL, OPT_CONGESTION},

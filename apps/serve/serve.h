@@ -33,7 +33,8 @@ struct serve_opts {
     uint16_t listen_count;
     struct plx_cert certs[CERTS_MAX];
     size_t cert_count;
-    const char *root, *index, *echo, *access_log, *keylog, *ciphers, *groups, *crypto, *retry, *congestion;
+    const char *root, *index, *echo, *counters, *access_log, *keylog, *ciphers, *groups, *crypto, *retry,
+        *congestion;
     uint64_t workers, conns_max, handshakes_max, streams_max, buffer_memory, cache_memory, idle_timeout_ms,
         grace_ms, tickets;
     uint64_t key_update_packets;
@@ -74,6 +75,7 @@ struct block { // of a large file, on its way out
 struct site { // of one worker
     const struct serve_opts *opts;
     struct plx_core *core;
+    const struct plx_engine *engine;
     int root; // folder
     struct file *bucket[CACHE_BUCKETS];
     struct file newest; // ring of cached files by last use: newest.older is the newest
@@ -119,6 +121,9 @@ struct stream *stream_new(struct site *s, struct plx_h3_req *req, struct plx_str
 bool stream_fill(struct stream *t); // false: reading failed, the response must be given up
 void stream_free(struct stream *t);
 void site_blocks_fini(struct site *s);
+
+// counters.c: the text that tells what the server has done so far, as the whole answer. *octets: of its body.
+enum plx_err counters_send(const struct site *s, struct plx_h3_req *req, bool is_head, size_t *octets);
 
 // echo.c
 struct echo *echo_new(struct plx_h3_req *req, const struct plx_h3_head *head);

@@ -46,7 +46,7 @@ class Served:
 
     def __init__(self, lab, site):
         self.log = lab.path('access.log')
-        self.server = servers.plx_serve(lab, site, '--hq', '--echo', '/echo', '--access-log', self.log)
+        self.server = servers.plx_serve(lab, site, '--hq', '--echo', '/echo', '--counters', '/counters', '--access-log', self.log)
         self.seen = 0
 
     def url(self, name):
@@ -180,6 +180,26 @@ def report(lab, served, ca):
     served.lines()
 
 
+def server_stats(lab, served, ca):
+    """The server's own account of its time, beside the kernel's of the same process; the questions are not counted as requests."""
+    for name, options in (('window', ('-c', 4, '-m', 4, '-d', '1s', '--warmup', '300ms')), ('number', ('-c', 2, '-n', 3000)),
+                          ('workers', ('-c', 4, '-m', 2, '-t', 2, '-n', 3000)), ('one_each', ('--requests-per-conn', 1, '-c', 2, '-n', 50))):
+        got = load(lab, '--cacert', ca, *options, '--server-stats', '/counters', served.url('64.bin'))
+        lines = served.lines()
+        asked = [line for line in lines if '/counters' in line[3]]
+        known = got['server_cpu_us'] > 0 and 'server ' in got.text and len(asked) == 2
+        if name == 'one_each':  # at the end there may be no connection to ask over, and that is said
+            known |= 'statistics could not be read' in got.text and got['server_cpu_us'] == 0
+        lab.check(f'server_stats_{name}', got.code == 0 and known and len(lines) - len(asked) == got['all_ok'],
+                  f'{len(lines)} lines, {len(asked)} questions, {got["server_cpu_us"]} us\n{got.text}')
+    got = load(lab, '--cacert', ca, '-n', 10, '--server-stats', '/nothing-here', served.url('64.bin'))
+    lab.check('server_stats_missing', got.code == 0 and got['ok'] == 10 and 'statistics could not be read' in got.text, got.text)
+    for options in (('--server-pid', 1), ('--hq',)):
+        got = load(lab, '--cacert', ca, '-n', 1, '--server-stats', '/counters', *options, served.url('64.bin'))
+        lab.check(f'server_stats_not_with{options[0]}', got.code == 2, got.text)
+    served.lines()
+
+
 def terminal(lab, served, ca):
     """On a terminal there is a line every second; an interrupted run reports what it has."""
     path, (master, slave) = lab.path('interrupted.json'), os.openpty()
@@ -309,6 +329,7 @@ def test(lab):
     lab.attempt('hq', hq, lab, served, cert.ca)
     lab.attempt('outcomes', outcomes, lab, served, cert.ca)
     lab.attempt('report', report, lab, served, cert.ca)
+    lab.attempt('server_stats', server_stats, lab, served, cert.ca)
     lab.attempt('terminal', terminal, lab, served, cert.ca)
     lab.attempt('merge', merge, lab, site, cert.ca)
     lab.attempt('past_the_kernel', past_the_kernel, lab, site, cert.ca)
