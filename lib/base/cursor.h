@@ -116,16 +116,12 @@ static inline uint64_t plx_rd_u64(struct plx_rd *r)
     return p != NULL ? plx_load_be64(p) : 0;
 }
 
-// Variable-length integer, RFC 9000 section 16: the two top bits of the first byte are log2 of the length.
-static inline uint64_t plx_rd_varint(struct plx_rd *r)
+// What plx_rd_varint() does not answer at once.
+static inline uint64_t plx_rd_varint_long(struct plx_rd *r)
 {
     const uint8_t *p = r->p;
     size_t left = plx_rd_left(r);
 
-    if (left >= 1 && *p < 0x40) { // frame types, stream counts, lengths of names: most are one byte
-        r->p = p + 1;
-        return *p;
-    }
     if (left >= 8) { // len bits of the swapped word are at the top: drop the prefix, then what follows
         unsigned bits = 8u << (*p >> 6);
         r->p = p + bits / 8;
@@ -141,6 +137,14 @@ static inline uint64_t plx_rd_varint(struct plx_rd *r)
     }
     plx_rd_fail(r);
     return 0;
+}
+
+// Variable-length integer, RFC 9000 section 16: the two top bits of the first byte are log2 of the length.
+static inline __attribute__((always_inline)) uint64_t plx_rd_varint(struct plx_rd *r)
+{
+    if (r->p != r->end && *r->p < 0x40) // frame types, stream counts, lengths of names: most are one byte
+        return *r->p++;
+    return plx_rd_varint_long(r);
 }
 
 // --- writing -----------------------------------------------------------------------------------------------

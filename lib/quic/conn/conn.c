@@ -70,14 +70,6 @@ enum plx_conn_state plx_conn_state(const struct plx_conn *c)
     return (enum plx_conn_state)c->state;
 }
 
-void conn_enter(struct plx_conn *c, plx_time now)
-{
-    plx_check(!c->is_inside); // callbacks must not call back into the engine's side of a connection
-    c->is_inside = true;
-    if (plx_time_lt(c->now, now))
-        c->now = now;
-}
-
 static void tell_reset_tokens(struct plx_conn *c)
 {
     uint8_t tokens[PLX_PATHS_MAX][PLX_RESET_TOKEN_LEN];
@@ -89,13 +81,12 @@ static void tell_reset_tokens(struct plx_conn *c)
                                         count);
 }
 
-void conn_leave(struct plx_conn *c)
+void conn_settle(struct plx_conn *c)
 {
     if (c->tokens_told != c->peer_cids.tokens_changed && !conn_is_winding_down(c))
         tell_reset_tokens(c);
     if (conn_is_winding_down(c))
         conn_wind_down(c);
-    c->is_inside = false;
 }
 
 // --- streams tell us -----------------------------------------------------------------------------------------------------
@@ -167,6 +158,10 @@ enum plx_err plx_stream_open(struct plx_conn *c, bool is_uni, struct plx_stream 
 static void on_acked(void *arg, enum plx_space_id space, const struct plx_ref *ref)
 {
     struct plx_conn *c = arg;
+    if (ref->kind == PLX_REF_STREAM) { // nearly all there is
+        plx_streams_on_acked(&c->streams, ref);
+        return;
+    }
     switch (ref->kind) {
     case PLX_REF_ACK:
         plx_acks_on_acked(&conn_space(c, space)->acks, ref->offset);

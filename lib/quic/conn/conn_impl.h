@@ -157,6 +157,7 @@ struct plx_conn {
     // --- line 1: every sent packet ---
     uint64_t tx_phase_first; // first number sealed with the present key
     uint64_t tx_sealed;      // packets sealed with it
+    uint64_t tx_restless;    // of them, from which on conn_keys_tick() looks
     uint64_t skip_at;        // the packet number that will not be used
     plx_time pace_at;        // with CONN_HOLD_PACE
     plx_time spoke_at;       // the first ack-eliciting packet since something was heard
@@ -171,7 +172,6 @@ struct plx_conn {
     bool is_dead_told;       // on_dead was called
     uint8_t tokens_told;     // peer_cids.tokens_changed when on_reset_tokens was called last
     uint16_t payload_max;    // of a validated path: ours and the peer's limits
-    uint32_t closing_rx;     // packets that came while closing
     // --- packets, paths, streams ---
     _Alignas(64) struct plx_space space; // 1-RTT
     struct plx_recovery recovery;
@@ -193,6 +193,7 @@ struct plx_conn {
     uint8_t questions;    // of the latter, since stream data came
     bool is_black_hole;   // large datagrams seem to vanish on this path
     uint64_t rx_failed;   // packets that did not open, RFC 9001 section 6.6
+    uint32_t closing_rx;  // packets that came while closing
     uint64_t closing_rx_bytes, closing_tx_bytes;
     struct plx_secret rx_now, rx_hp, tx_hp; // what the keys are expanded from again after a rest
     struct plx_secret rx_secret;            // of the newest receiving key
@@ -246,8 +247,20 @@ static inline enum plx_space_id conn_level_space(enum plx_level level)
 }
 
 // Every entry point from outside is between these two. leave() acts upon what happened inside: winds down, discards, tells.
-void conn_enter(struct plx_conn *c, plx_time now);
-void conn_leave(struct plx_conn *c);
+void conn_settle(struct plx_conn *c);
+static inline void conn_enter(struct plx_conn *c, plx_time now)
+{
+    plx_check(!c->is_inside); // callbacks must not call back into the engine's side of a connection
+    c->is_inside = true;
+    if (plx_time_lt(c->now, now))
+        c->now = now;
+}
+static inline void conn_leave(struct plx_conn *c)
+{
+    if (conn_is_winding_down(c) || c->tokens_told != c->peer_cids.tokens_changed)
+        conn_settle(c);
+    c->is_inside = false;
+}
 
 // --- keys.c ----------------------------------------------------------------------------------------------------------
 
@@ -265,6 +278,12 @@ bool conn_keys_on_open_failed(struct plx_conn *c, enum plx_space_id space, uint8
                               plx_time now);
 void conn_keys_on_acked(struct plx_conn *c, plx_time now); // 1-RTT packets were acknowledged
 void conn_keys_tick(struct plx_conn *c, plx_time now);     // outside of the send phase only
+// Whether the tick might find something to do: asked for each packet, so it only compares.
+static inline bool conn_keys_are_restless(const struct plx_conn *c, plx_time now)
+{
+    return (c->want & CONN_WANT_KEY_UPDATE) != 0 || plx_time_reached(c->old_keys_until, now) ||
+           c->tx_sealed >= c->tx_restless;
+}
 // Expanded keys are most of an idle connection: they go, and are made again from the secrets when something comes or leaves.
 bool conn_keys_can_rest(const struct plx_conn *c);
 void conn_keys_rest(struct plx_conn *c);

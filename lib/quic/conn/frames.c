@@ -168,6 +168,23 @@ static const frame_handler handlers[PLX_FRAME_TYPE_COUNT] = {
 #undef X
 };
 
+static inline uint64_t frame_deliver(struct plx_conn *c, struct conn_delivery *d, const struct plx_frame *f,
+                                     plx_time now)
+{
+    if ((f->type & ~UINT64_C(7)) == PLX_FRAME_STREAM) {
+        d->is_eliciting = true;
+        d->is_probing_only = false;
+        return on_stream(c, d, f, now);
+    }
+    if ((f->type & ~UINT64_C(1)) == PLX_FRAME_ACK) {
+        d->is_probing_only = false;
+        return on_ack(c, d, f, now);
+    }
+    d->is_eliciting |= plx_frame_is_eliciting(f->type);
+    d->is_probing_only &= plx_frame_is_probing(f->type);
+    return handlers[f->type](c, d, f, now);
+}
+
 static bool frames_fail(struct plx_conn *c, uint64_t code, uint64_t type, const char *why)
 {
     conn_fail(c, code, type, why);
@@ -181,6 +198,7 @@ bool conn_frames_deliver(struct plx_conn *c, struct conn_delivery *d, const uint
     struct plx_rd r = plx_rd_init(payload, len);
     struct plx_frame f;
 
+    // Which packets a type may stand in is only asked of long headers: 1-RTT packets carry every type there is.
     //= rfc9000 12.4 "An endpoint MUST treat receipt of a packet containing no frames as a connection error of type PROTOCOL_VIOLATION."
     if (len == 0)
         return frames_fail(c, PLX_QUIC_PROTOCOL_VIOLATION, 0, "a packet without frames");
@@ -188,19 +206,10 @@ bool conn_frames_deliver(struct plx_conn *c, struct conn_delivery *d, const uint
         enum plx_frame_read result = plx_frame_read(&r, &f);
         if (result != PLX_FRAME_OK)
             return frames_fail(c, plx_frame_read_error(result), f.type, "a frame that cannot be read");
-        if (!plx_frame_is_permitted(f.type, pkt))
+        if (pkt != PLX_PKT_SHORT && !plx_frame_is_permitted(f.type, pkt))
             return frames_fail(c, PLX_QUIC_PROTOCOL_VIOLATION, f.type,
                                "a frame that does not belong into its packet");
-        d->is_eliciting |= plx_frame_is_eliciting(f.type);
-        d->is_probing_only &= plx_frame_is_probing(f.type);
-
-        uint64_t err;
-        if ((f.type & ~UINT64_C(7)) == PLX_FRAME_STREAM)
-            err = on_stream(c, d, &f, now);
-        else if (f.type == PLX_FRAME_ACK)
-            err = on_ack(c, d, &f, now);
-        else
-            err = handlers[f.type](c, d, &f, now);
+        uint64_t err = frame_deliver(c, d, &f, now);
         if (err != 0)
             return frames_fail(c, err, f.type, plx_quic_error_help(err));
         if (conn_is_winding_down(c))

@@ -216,8 +216,10 @@ void conn_keys_tick(struct plx_conn *c, plx_time now)
         return;
     if (plx_time_reached(c->old_keys_until, now) && !plx_time_is_never(c->old_keys_until))
         rx_swap(c);
+    if (c->has_tx_keys)
+        c->tx_restless = update_after(c);
     bool is_wanted =
-        (c->want & CONN_WANT_KEY_UPDATE) != 0 || (c->has_tx_keys && c->tx_sealed >= update_after(c));
+        (c->want & CONN_WANT_KEY_UPDATE) != 0 || (c->has_tx_keys && c->tx_sealed >= c->tx_restless);
     if (is_wanted && is_settled(c) && plx_time_reached(c->update_from, now))
         tx_update(c);
     //= rfc9001 6.6 "RECOMMENDED that endpoints immediately close the connection with a connection error of type AEAD_LIMIT_REACHED"

@@ -90,10 +90,12 @@ enum plx_rx_step plx_conn_rx_begin(struct plx_conn *c, struct plx_rx *rx, struct
 
 // --- number ----------------------------------------------------------------------------------------------------------------
 
-enum plx_rx_step plx_conn_rx_number(struct plx_conn *c, struct plx_rx *rx, const struct plx_mask_job *mask,
-                                    struct plx_aead_job *job)
+// Inlined twice, so that what is asked about the space is answered by the compiler where it is known.
+static inline __attribute__((always_inline)) enum plx_rx_step number(struct plx_conn *c, struct plx_rx *rx,
+                                                                     const struct plx_mask_job *mask,
+                                                                     struct plx_aead_job *job,
+                                                                     enum plx_space_id space)
 {
-    enum plx_space_id space = space_of(rx);
     if (conn_is_winding_down(c))
         return PLX_RX_DONE;
     if (!conn_keys_can_open(c, space) || (space == PLX_SPACE_APP && c->keys == NULL))
@@ -119,6 +121,14 @@ enum plx_rx_step plx_conn_rx_number(struct plx_conn *c, struct plx_rx *rx, const
     job->pn = rx->pn;
     job->is_ok = false;
     return PLX_RX_GO;
+}
+
+enum plx_rx_step plx_conn_rx_number(struct plx_conn *c, struct plx_rx *rx, const struct plx_mask_job *mask,
+                                    struct plx_aead_job *job)
+{
+    if (rx->hdr.type == PLX_PKT_SHORT)
+        return number(c, rx, mask, job, PLX_SPACE_APP);
+    return number(c, rx, mask, job, space_of(rx));
 }
 
 // --- deliver ---------------------------------------------------------------------------------------------------------------
@@ -174,10 +184,10 @@ static void on_authentic(struct plx_conn *c, enum plx_space_id space)
     }
 }
 
-static enum plx_rx_step admit(struct plx_conn *c, struct plx_rx *rx, const struct plx_aead_job *job,
-                              plx_time now)
+static inline __attribute__((always_inline)) enum plx_rx_step admit(struct plx_conn *c, struct plx_rx *rx,
+                                                                    const struct plx_aead_job *job,
+                                                                    enum plx_space_id space, plx_time now)
 {
-    enum plx_space_id space = space_of(rx);
     struct plx_space *sp = conn_space(c, space);
     if (conn_is_winding_down(c)) {
         conn_on_packet_while_closing(c, rx);
@@ -219,37 +229,45 @@ bool plx_conn_rx_reset(struct plx_conn *c, const uint8_t *dgram, size_t len, plx
     return true;
 }
 
-static void on_delivered(struct plx_conn *c, const struct conn_delivery *d, bool is_newest, plx_time now)
+static inline __attribute__((always_inline)) void on_delivered(struct plx_conn *c,
+                                                               const struct conn_delivery *d,
+                                                               enum plx_space_id space, bool is_newest,
+                                                               plx_time now)
 {
     const struct plx_rx *rx = d->rx;
-    struct plx_space *sp = conn_space(c, d->space);
+    struct plx_space *sp = conn_space(c, space);
     if (sp != NULL)
         plx_acks_on_received(&sp->acks, rx->pn, d->is_eliciting, rx->pkt->ecn, now);
     c->packets_rx++;
     c->env->stats.packets_rx++;
     conn_timer_on_heard(c, now);
-    if (d->space == PLX_SPACE_APP) {
+    if (space == PLX_SPACE_APP) {
         if (is_newest && c->is_spin)
             on_spin(c, rx);
-        conn_on_path_event(c, plx_paths_on_packet(&c->paths, &c->peer_cids, c->rx_path, is_newest,
-                                                  d->is_probing_only, now, conn_pto(c)));
+        if (c->rx_path != c->paths.active)
+            conn_on_path_event(c, plx_paths_on_packet(&c->paths, &c->peer_cids, c->rx_path, is_newest,
+                                                      d->is_probing_only, now, conn_pto(c)));
     }
-    conn_handshake_advance(c, now);
-    conn_keys_tick(c, now);
-    conn_handshake_settle(c, now);
+    if (c->hs != NULL)
+        conn_handshake_advance(c, now);
+    if (conn_keys_are_restless(c, now))
+        conn_keys_tick(c, now);
+    if (c->hs != NULL)
+        conn_handshake_settle(c, now);
 }
 
-static enum plx_rx_step deliver(struct plx_conn *c, struct plx_rx *rx, const struct plx_aead_job *job,
-                                plx_time now)
+static inline __attribute__((always_inline)) enum plx_rx_step deliver(struct plx_conn *c, struct plx_rx *rx,
+                                                                      const struct plx_aead_job *job,
+                                                                      enum plx_space_id space, plx_time now)
 {
-    enum plx_rx_step step = admit(c, rx, job, now);
+    enum plx_rx_step step = admit(c, rx, job, space, now);
     if (step != PLX_RX_GO)
         return step;
-    struct conn_delivery d = {.rx = rx, .space = space_of(rx), .is_probing_only = true};
-    bool is_newest = rx->pn >= conn_space(c, d.space)->acks.end;
+    struct conn_delivery d = {.rx = rx, .space = space, .is_probing_only = true};
+    bool is_newest = rx->pn >= conn_space(c, space)->acks.end;
     if (!conn_frames_deliver(c, &d, job->text, (size_t)job->text_len - PLX_AEAD_TAG_LEN, now))
         return PLX_RX_DONE;
-    on_delivered(c, &d, is_newest, now);
+    on_delivered(c, &d, space, is_newest, now);
     return PLX_RX_DONE;
 }
 
@@ -257,7 +275,8 @@ enum plx_rx_step plx_conn_rx_deliver(struct plx_conn *c, struct plx_rx *rx, cons
                                      plx_time now)
 {
     conn_enter(c, now);
-    enum plx_rx_step step = deliver(c, rx, job, now);
+    enum plx_rx_step step = rx->hdr.type == PLX_PKT_SHORT ? deliver(c, rx, job, PLX_SPACE_APP, now)
+                                                          : deliver(c, rx, job, space_of(rx), now);
     conn_leave(c);
     return step;
 }

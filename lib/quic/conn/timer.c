@@ -94,6 +94,8 @@ static plx_time rest_at(const struct plx_conn *c)
 
 static plx_time recovery_at(const struct plx_conn *c)
 {
+    if (c->hs == NULL)
+        return plx_recovery_deadline_app(&c->recovery, &c->space);
     struct plx_space *sp[PLX_SPACE_COUNT];
     conn_spaces(c, sp);
     return plx_recovery_deadline(&c->recovery, sp, has_handshake_keys(c), is_client_unvalidated(c));
@@ -112,29 +114,50 @@ static plx_time handshake_at(const struct plx_conn *c)
     return t;
 }
 
+// What follows from silence. None of it is nearer than a second after the last packet, unless the application has asked for shorter times.
+static plx_time silence_at(const struct plx_conn *c)
+{
+    plx_time t = plx_time_min(idle_at(c), keep_alive_at(c));
+    return plx_time_min(t, plx_time_min(shrink_at(c), rest_at(c)));
+}
+
+static bool is_before_silence(const struct plx_conn *c, plx_time t)
+{
+    uint64_t idle = c->idle_timeout.ns, alive = c->env->cfg->keep_alive.ns, wait = CONN_SHRINK_AFTER.ns;
+    wait = idle != 0 && idle < wait ? idle : wait;
+    wait = alive != 0 && alive < wait ? alive : wait;
+    return !plx_time_lt(plx_time_after(c->heard_at, (plx_dur){wait}), t);
+}
+
+// What waits for octets to be sent, or for word of those that were.
+static plx_time sending_at(const struct plx_conn *c)
+{
+    plx_time t = c->hold == CONN_HOLD_PACE ? c->pace_at : PLX_NEVER;
+    if (c->hold == CONN_HOLD_ADDRESS)
+        return t; // whatever else waits cannot be sent
+    if (conn_keys_can_seal(c, PLX_SPACE_APP))
+        t = plx_time_min(t, plx_acks_deadline(&c->space.acks));
+    return plx_time_min(t, recovery_at(c));
+}
+
 plx_time plx_conn_deadline(const struct plx_conn *c)
 {
     if (c->state == PLX_CONN_DEAD)
         return PLX_NEVER;
     if (conn_is_winding_down(c))
         return c->end_at;
-    plx_time t = plx_time_min(idle_at(c), plx_time_min(keep_alive_at(c), question_at(c)));
-    if (c->hold == CONN_HOLD_MEANS)
-        return plx_time_min(t, c->pace_at); // so does whatever else waits
+    plx_time t = question_at(c);
+    if (c->hold == CONN_HOLD_MEANS) // whatever else waits, waits for that
+        return plx_time_min(plx_time_min(t, c->pace_at), plx_time_min(idle_at(c), keep_alive_at(c)));
+    t = plx_time_min(t, sending_at(c));
     t = plx_time_min(t, plx_paths_deadline(&c->paths));
-    t = plx_time_min(t, plx_time_min(shrink_at(c), rest_at(c)));
     t = plx_time_min(t, c->old_keys_until);
     if (c->want & CONN_WANT_KEY_UPDATE)
         t = plx_time_min(t, plx_time_max(c->update_from, c->now)); // at the next tick that may
     if (c->hs != NULL)
         t = plx_time_min(t, handshake_at(c));
-    if (c->hold == CONN_HOLD_PACE)
-        t = plx_time_min(t, c->pace_at);
-    if (c->hold == CONN_HOLD_ADDRESS)
-        return t; // whatever else waits cannot be sent
-    if (conn_keys_can_seal(c, PLX_SPACE_APP))
-        t = plx_time_min(t, plx_acks_deadline(&c->space.acks));
-    return plx_time_min(t, recovery_at(c));
+    // A busy connection has something nearer, and the far ends need not be worked out.
+    return is_before_silence(c, t) ? t : plx_time_min(t, silence_at(c));
 }
 
 // --- what ------------------------------------------------------------------------------------------------------------------

@@ -89,6 +89,9 @@ static bool is_side(const struct plx_conn *c, const struct agenda *a)
 
 static bool is_worth_a_datagram(const struct plx_conn *c, const struct agenda *a)
 {
+    if (!a->is_urgent && a->frames == 0 && a->probe == PLX_PATH_NONE &&
+        plx_list_is_empty(&c->streams.resumed))
+        return false; // most connections that have just written
     if (c->hold == CONN_HOLD_MEANS)
         return false;
     // Streams that were resumed are looked at by plx_conn_tx(), whatever may be sent.
@@ -148,8 +151,9 @@ static void write_app(struct plx_conn *c, struct conn_build *b, plx_time now)
 }
 
 // One packet of a space, if there is anything to say in it.
-static void write_space(struct plx_conn *c, struct conn_dgram *dg, enum plx_space_id space,
-                        const struct agenda *a, bool may_elicit, plx_time now)
+static inline __attribute__((always_inline)) void write_space(struct plx_conn *c, struct conn_dgram *dg,
+                                                              enum plx_space_id space, const struct agenda *a,
+                                                              bool may_elicit, plx_time now)
 {
     struct plx_space *sp = conn_space(c, space);
     if (sp == NULL || !conn_keys_can_seal(c, space))

@@ -122,7 +122,8 @@ static void ack_record(struct plx_recovery *r, struct plx_space *sp, enum plx_sp
                 a->bytes_limited += rec->bytes;
         }
     }
-    for (unsigned i = 0; !rec->is_probed && i < rec->refs_count; i++)
+    unsigned refs = rec->is_probed ? 0 : rec->refs_count;
+    for (unsigned i = 0; i < refs; i++)
         r->events->on_acked(r->arg, id, plx_sent_ref(s, rec, i));
 }
 

@@ -102,6 +102,8 @@ void plx_recovery_set_app_limited(struct plx_recovery *r, bool is_app_limited);
 // anti-deadlock PTO of RFC 9002 section 6.2.2.1 applies.
 plx_time plx_recovery_deadline(const struct plx_recovery *r, struct plx_space *const sp[PLX_SPACE_COUNT],
                                bool has_handshake_keys, bool is_client_unvalidated);
+// The same when the handshake and its spaces are gone, which is nearly always.
+plx_time plx_recovery_deadline_app(const struct plx_recovery *r, const struct plx_space *app);
 enum plx_recovery_fired { PLX_FIRED_NOTHING, PLX_FIRED_LOSS, PLX_FIRED_PTO };
 // PTO: the caller sends one or two ack-eliciting packets in *probe_space (sp->probes_wanted is set); what is oldest unacknowledged in that space has
 // been reported through on_lost-like retransmission hints (on_lost is called for references of the oldest packets without declaring them lost in cc: see probe).

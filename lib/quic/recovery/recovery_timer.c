@@ -77,6 +77,15 @@ plx_time plx_recovery_deadline(const struct plx_recovery *r, struct plx_space *c
     return pto_at(r, sp, has_handshake_keys, is_client_unvalidated, &id);
 }
 
+plx_time plx_recovery_deadline_app(const struct plx_recovery *r, const struct plx_space *app)
+{
+    if (!plx_time_is_never(app->loss_at))
+        return app->loss_at;
+    if (!r->is_confirmed || !plx_space_has_eliciting_in_flight(app))
+        return PLX_NEVER;
+    return plx_time_after(app->last_eliciting_at, backed_off(r, plx_recovery_pto(r, PLX_SPACE_APP)));
+}
+
 // References of the oldest ack-eliciting packets that are still out, as something for the probes to carry.
 static void probe_hint(struct plx_recovery *r, struct plx_space *sp, enum plx_space_id id)
 {

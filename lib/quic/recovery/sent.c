@@ -160,9 +160,18 @@ static bool refs_reserve(struct plx_sent *s, uint8_t count)
     return cap == s->refs_cap || refs_resize(s, cap);
 }
 
+// Nothing has to go, and nothing to grow: nearly always.
+static bool has_room(const struct plx_sent *s, uint64_t pn, uint8_t refs_count)
+{
+    return pn - s->base < s->recs_cap && s->refs_cap - (s->refs_tail - s->refs_head) >= refs_count &&
+           (pn - s->base < IDLE_MAX || (s->base < s->end && !base_is_optional(s)));
+}
+
 bool plx_sent_reserve(struct plx_sent *s, uint64_t pn, uint8_t refs_count)
 {
     plx_check(pn >= s->end);
+    if (has_room(s, pn, refs_count))
+        return true;
     return recs_reserve(s, pn) && refs_reserve(s, refs_count);
 }
 
@@ -205,8 +214,10 @@ bool plx_sent_add(struct plx_sent *s, uint64_t pn, const struct plx_sent_rec *re
     to->refs_at = s->refs_tail;
     to->refs_count = refs->count;
     s->end = pn + 1;
+    uint32_t at = s->refs_tail, mask = s->refs_cap - 1;
     for (unsigned i = 0; i < refs->count; i++)
-        s->refs[s->refs_tail++ & (s->refs_cap - 1)] = refs->v[i];
+        s->refs[at++ & mask] = refs->v[i];
+    s->refs_tail = at;
     s->outstanding++;
     s->eliciting += rec->is_eliciting;
     if (s->end - s->base > s->peak)

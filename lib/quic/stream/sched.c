@@ -29,7 +29,8 @@ void plx_sched_update(struct plx_sched *q, struct plx_stream *s)
     uint8_t list = list_for(s);
     if (list == s->ready_in)
         return;
-    plx_list_remove(&s->ready);
+    if (s->ready_in != PLX_SCHED_NONE)
+        plx_list_remove(&s->ready);
     s->ready_in = list;
     if (list != PLX_SCHED_NONE)
         plx_list_add_tail(list_of(q, list), &s->ready);

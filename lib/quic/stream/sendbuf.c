@@ -56,7 +56,6 @@ enum plx_err plx_sendbuf_add(struct plx_sendbuf *b, struct plx_slab *slab, const
     enum plx_err err = plx_sendbuf_reserve(b, slab, count);
     if (err != PLX_OK)
         return err;
-
     for (uint16_t i = 0; i < count; i++) {
         if (bufs[i].len == 0)
             continue;

@@ -8,9 +8,9 @@
 // Piece number i from the front; also the place for the next one (i == count, once there is room).
 static inline struct plx_buf *plx_sendbuf_piece(const struct plx_sendbuf *b, uint32_t i)
 {
-    struct plx_buf *v = b->ring != NULL ? b->ring : (struct plx_buf *)b->piece;
-    uint32_t cap = b->ring != NULL ? 1u << b->ring_log2 : PLX_SENDBUF_INLINE;
-    return &v[(b->head + i) & (cap - 1)];
+    if (__builtin_expect(b->ring == NULL, 1))
+        return (struct plx_buf *)&b->piece[(b->head + i) & (PLX_SENDBUF_INLINE - 1)];
+    return &b->ring[(b->head + i) & ((1u << b->ring_log2) - 1)];
 }
 
 // Room for so many more pieces. PLX_OK, PLX_ERR_AGAIN, PLX_ERR_NOMEM.

@@ -84,7 +84,11 @@ static void stream_init(struct plx_streams *ss, struct plx_stream *s, uint64_t i
 {
     bool is_uni = plx_stream_id_is_uni(id), is_local = stream_id_is_local(ss, id);
 
-    memset(s, 0, sizeof *s);
+    // What is cleared is the two lines that a request needs: pieces of the send buffer are written before they are read.
+    memset(s, 0, offsetof(struct plx_stream, send));
+    memset(&s->send, 0, offsetof(struct plx_sendbuf, piece));
+    s->held = NULL;
+    s->reset_code = s->stop_code = s->notify_below = 0;
     s->id = id;
     s->streams = ss;
     s->send_state = is_uni && !is_local ? PLX_SEND_NONE : PLX_SEND_READY;
@@ -209,10 +213,13 @@ static void number_close(struct plx_streams *ss, uint64_t id)
 // The peer never learns more than that the number is used up.
 static void stream_close(struct plx_streams *ss, struct plx_stream *s)
 {
-    plx_list_remove(&s->later);
-    plx_list_remove(&s->ctl_node);
+    if (plx_list_is_linked(&s->later))
+        plx_list_remove(&s->later);
+    if (s->ctl != 0)
+        plx_list_remove(&s->ctl_node);
     s->ctl = 0;
-    plx_sched_remove(s);
+    if (s->ready_in != PLX_SCHED_NONE)
+        plx_sched_remove(s);
     if (s->held != NULL)
         plx_recvbuf_clear(&s->held, ss->slab);
     s->flags |= PLX_STREAM_OVER | PLX_STREAM_DISCARDING;
@@ -227,14 +234,11 @@ static void stream_close(struct plx_streams *ss, struct plx_stream *s)
     plx_pool_give(ss->pool, s);
 }
 
-void plx_streams_leave(struct plx_streams *ss)
+void plx_streams_bury(struct plx_streams *ss)
 {
-    if (ss->depth == 1) {
-        struct plx_list *node;
-        while ((node = plx_list_take_first(&ss->over)) != NULL)
-            stream_close(ss, PLX_CONTAINER(node, struct plx_stream, later));
-    }
-    ss->depth--;
+    struct plx_list *node;
+    while ((node = plx_list_take_first(&ss->over)) != NULL)
+        stream_close(ss, PLX_CONTAINER(node, struct plx_stream, later));
 }
 
 void plx_streams_check_over(struct plx_streams *ss, struct plx_stream *s)
@@ -243,7 +247,8 @@ void plx_streams_check_over(struct plx_streams *ss, struct plx_stream *s)
         (s->flags & PLX_STREAM_OVER) != 0)
         return;
     s->flags |= PLX_STREAM_OVER;
-    plx_list_remove(&s->later); // it may have been waiting to be resumed
+    if (plx_list_is_linked(&s->later)) // it may have been waiting to be resumed
+        plx_list_remove(&s->later);
     plx_list_add_tail(&ss->over, &s->later);
     if (ss->depth == 0)
         streams_wake(ss);

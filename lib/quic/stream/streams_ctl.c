@@ -347,8 +347,8 @@ static bool write_refused_ctl(struct plx_streams *ss, struct plx_wr *w, struct p
     return true;
 }
 
-void plx_streams_write_ctl(struct plx_streams *ss, struct plx_wr *w, struct plx_refs *refs, plx_time now,
-                           plx_dur rtt)
+void plx_streams_write_all_ctl(struct plx_streams *ss, struct plx_wr *w, struct plx_refs *refs, plx_time now,
+                               plx_dur rtt)
 {
     if (ss->ctl != 0 && !write_conn_ctl(ss, w, refs, now, rtt))
         return;

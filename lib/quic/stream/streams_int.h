@@ -11,7 +11,14 @@ static inline void streams_enter(struct plx_streams *ss)
 {
     ss->depth++;
 }
-void plx_streams_leave(struct plx_streams *ss);
+// Streams that are over are closed when nobody stands on them any more: by the outermost.
+void plx_streams_bury(struct plx_streams *ss);
+static inline void plx_streams_leave(struct plx_streams *ss)
+{
+    if (ss->depth == 1 && !plx_list_is_empty(&ss->over))
+        plx_streams_bury(ss);
+    ss->depth--;
+}
 
 static inline unsigned stream_kind(uint64_t id)
 {
@@ -72,8 +79,18 @@ void plx_stream_reschedule(struct plx_stream *s);
 bool plx_streams_raise_streams(struct plx_streams *ss, bool is_uni, uint64_t maximum);
 // The peer has raised what it allows on a stream: what was said about the old limit is void.
 void plx_stream_raise_limit(struct plx_stream *s, uint64_t maximum);
-void plx_streams_write_ctl(struct plx_streams *ss, struct plx_wr *w, struct plx_refs *refs, plx_time now,
-                           plx_dur rtt);
+void plx_streams_write_all_ctl(struct plx_streams *ss, struct plx_wr *w, struct plx_refs *refs, plx_time now,
+                               plx_dur rtt);
+static inline bool plx_streams_has_ctl(const struct plx_streams *ss)
+{
+    return ss->ctl != 0 || !plx_list_is_empty(&ss->ctl_streams) || ss->refused.is_waiting;
+}
+static inline void plx_streams_write_ctl(struct plx_streams *ss, struct plx_wr *w, struct plx_refs *refs,
+                                         plx_time now, plx_dur rtt)
+{
+    if (plx_streams_has_ctl(ss))
+        plx_streams_write_all_ctl(ss, w, refs, now, rtt);
+}
 
 // --- halves ---
 void plx_stream_reset_half(struct plx_stream *s, uint64_t code); // the sending one; nothing when it is over
