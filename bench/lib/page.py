@@ -150,7 +150,7 @@ COLUMNS = (('requests_per_second', 'requests/s'), ('server_cpu_us_per_request', 
 
 def raw(report):
     head = ''.join(f'<th>{t}</th>' for _, t in COLUMNS)
-    out = [f'<section><h2>All figures</h2><p class="soft">medians; CPU and datagrams are for each request; spread is (most − least) / median of requests/s and of CPU per request</p>'
+    out = [f'<section><h2>All figures</h2><p class="soft">medians; CPU and datagrams are for each request; latency is that of the first run, at half of the rate; spread is (most − least) / median of requests/s and of CPU per request</p>'
            f'<div class="scroll"><table><tr><th>cell</th><th>network</th>{head}<th>spread</th></tr>']
     for section in report['plan']['sections']:
         for name in section['cells']:
