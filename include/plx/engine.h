@@ -73,6 +73,10 @@ struct plx_engine_cfg {
     uint32_t conns_max;      // 16384
     uint32_t handshakes_max; // 2048, under way at once
     uint32_t streams_max;    // 65536, open at once over all connections
+    // Hibernation, see on_hibernate below. Hibernated connections count against hibernated_max only: 1 KiB of
+    // address space and five table entries each, touched as used but for the entries.
+    plx_dur hibernate_after; // 0: never. A connection that was quiet for so long gives its objects back
+    uint32_t hibernated_max; // 65536
     uint64_t buffer_memory;  // 512 MiB: address space for send, receive and record buffers; touched as used
     // --- transport ------------------------------------------------------------------------------------------
     plx_dur idle_timeout;                      // 30 s
@@ -105,6 +109,14 @@ struct plx_engine_cfg {
     plx_dur tick;
     // Called on a worker in the first breath that is not before what plx_core_alarm() asked for. May be NULL.
     void (*on_alarm)(void *ctx, struct plx_core *core, plx_time now);
+    // A connection hibernates: from the return of on_hibernate until on_wake tells of its new address, pointers
+    // to it (struct plx_conn, struct plx_h3_conn) are dead, and `id` names it, for plx_core_wake_conn(). What was
+    // set with plx_conn_set_user() and plx_h3_conn_set_user() is still there afterwards. It wakes by itself for
+    // whatever concerns it: packets, its deadline, the engine's end. on_hibernate may refuse: false. Neither may
+    // use the connection for anything but looking at it. NULL: only servers' HTTP/3 connections without any user
+    // pointer hibernate. A raw connection with open streams never does.
+    bool (*on_hibernate)(void *ctx, struct plx_conn *conn, uint32_t id);
+    void (*on_wake)(void *ctx, struct plx_conn *conn, uint32_t id);
     // level: 0 error, 1 warning, 2 information. NULL: to stderr up to warning
     void (*log)(void *ctx, int level, const char *line);
 };
@@ -177,6 +189,17 @@ PLX_API void plx_core_alarm(struct plx_core *core, plx_time at);
 // The engine that a worker belongs to. Any thread.
 PLX_API struct plx_engine *plx_core_engine(const struct plx_core *core);
 
+// Wakes the connection that on_hibernate called `id`; on_wake is called from inside.
+//
+// Context:   its worker, not from inside on_hibernate or on_wake.
+// Returns:   the connection, at its new address; NULL when none of that id sleeps, or conns_max or streams_max is
+//            reached (try again when connections have closed or fallen asleep)
+// Cost:      about a microsecond; the first packet costs the expansion of its keys.
+PLX_API struct plx_conn *plx_core_wake_conn(struct plx_core *core, uint32_t id);
+
+// The HTTP/3 connection on a transport connection; NULL when there is none, or none yet. On its worker.
+PLX_API struct plx_h3_conn *plx_conn_h3(const struct plx_conn *conn);
+
 // The worker that owns a connection, which is the one that this is called on.
 PLX_API struct plx_core *plx_conn_core(const struct plx_conn *conn);
 
@@ -215,6 +238,8 @@ struct plx_core_stats {
     uint64_t datagrams_rx, datagrams_tx, bytes_rx, bytes_tx;
     uint64_t packets_rx, packets_tx, packets_lost;
     uint64_t conns_open, conns_opened, conns_closed, handshakes_ok, handshakes_failed, resumed;
+    // hibernated now, what their records take; how often connections fell asleep, found no room, and woke
+    uint64_t conns_hibernated, hibernated_bytes, hibernations, hibernations_refused, wakes;
     uint64_t streams_open, requests; // requests: HTTP/3, both roles
     // datagrams that landed on the wrong core, and those received from other cores
     uint64_t handed_over, taken_over;

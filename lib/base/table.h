@@ -77,6 +77,16 @@ static inline uint32_t plx_table_find(const struct plx_table *t, uint64_t key)
 
 // Adds a key. value is anything but PLX_TABLE_NONE.
 // Returns: false when the key is there already (its value stays) or the table is 7/8 full
+// Another value for a key that is there; nothing when it is not.
+static inline void plx_table_set(struct plx_table *t, uint64_t key, uint32_t value)
+{
+    for (uint64_t i = plx_table_home(t, key); t->v[i].value != PLX_TABLE_NONE; i = (i + 1) & t->mask)
+        if (t->v[i].key == key) {
+            t->v[i].value = value;
+            return;
+        }
+}
+
 PLX_MUST_USE bool plx_table_add(struct plx_table *t, uint64_t key, uint32_t value);
 
 // Removes a key and returns its value; PLX_TABLE_NONE when it was not there.

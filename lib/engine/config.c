@@ -11,6 +11,7 @@ void plx_engine_cfg_init(struct plx_engine_cfg *cfg)
         .workers = 1,
         .tickets = 1,
         .conns_max = 16384,
+        .hibernated_max = 65536,
         .handshakes_max = 2048,
         .streams_max = 65536,
         .buffer_memory = UINT64_C(512) << 20,
@@ -84,6 +85,12 @@ enum plx_err plx_config_check(const struct plx_engine_cfg *cfg, char *err, size_
         why = "conns_max, handshakes_max and streams_max must be at least 1";
     else if (cfg->conns_max > 1 << 24 || cfg->streams_max > 1 << 26)
         why = "conns_max is limited to 16777216 and streams_max to 67108864 per worker";
+    else if (cfg->hibernated_max > 1 << 26)
+        why = "hibernated_max is limited to 67108864 per worker";
+    else if (cfg->hibernate_after.ns > 0 && cfg->hibernated_max == 0)
+        why = "hibernate_after needs hibernated_max: set it, or hibernate_after to 0 (never)";
+    else if (cfg->hibernate_after.ns > 0 && cfg->hibernate_after.ns < PLX_MS(10).ns)
+        why = "hibernate_after must be 0 (never) or at least 10 ms";
     else if (cfg->buffer_memory < 4 << 20)
         why = "buffer_memory must be at least 4 MiB";
     else if (cfg->idle_timeout.ns > 0 && cfg->idle_timeout.ns < PLX_MS(100).ns)

@@ -26,6 +26,7 @@ struct plx_conn *plx_core_conn_take(struct plx_core *k)
     plx_timer_init(&e->timer);
     plx_list_init(&e->ready);
     plx_list_init(&e->all);
+    e->sleep_at = PLX_NEVER;
     return c;
 }
 
@@ -45,6 +46,8 @@ void plx_core_conn_begin(struct plx_core *k, struct plx_conn *c)
 
     plx_list_add_tail(&k->all, &e->all);
     k->n.conns_open++;
+    if (k->berths.after.ns != 0)
+        e->sleep_at = plx_time_after(k->now, k->berths.after);
     plx_core_wake(k, c);
     plx_core_rearm(k, c);
 }
@@ -59,7 +62,9 @@ void plx_core_wake(struct plx_core *k, struct plx_conn *c)
 
 void plx_core_rearm(struct plx_core *k, struct plx_conn *c)
 {
-    plx_wheel_set(&k->wheel, &plx_econn_of(k, c)->timer, plx_conn_deadline(c));
+    struct plx_econn *e = plx_econn_of(k, c);
+
+    plx_wheel_set(&k->wheel, &e->timer, plx_time_min(plx_conn_deadline(c), e->sleep_at));
 }
 
 // The dead are buried at the end of the breath: until then packets and events may still hold pointers to them.
@@ -90,13 +95,22 @@ static bool core_timers(struct plx_core *k)
 
     for (;;) {
         uint32_t n = plx_wheel_expire(&k->wheel, k->now, due, PLX_BURST_MAX);
+        // Sleepers first: what the others do may wake some, whose timers would be gone.
+        for (uint32_t i = 0; i < n; i++)
+            if (due[i]->kind == PLX_TIMER_SLEEPER) {
+                struct plx_econn *e = plx_hibernate_expired(k, due[i]);
+                due[i] = e != NULL ? &e->timer : NULL;
+            }
         for (uint32_t i = 0; i < n; i++) {
+            if (due[i] == NULL)
+                continue;
             struct plx_econn *e = PLX_CONTAINER(due[i], struct plx_econn, timer);
             struct plx_conn *c = plx_econn_conn(e);
             if (e->is_dead)
                 continue;
             plx_conn_on_timeout(c, k->now);
-            plx_core_wake(k, c); // tx re-arms the timer
+            if (!plx_hibernate_try(k, c))
+                plx_core_wake(k, c); // tx re-arms the timer
         }
         did |= n > 0;
         if (n < PLX_BURST_MAX)
@@ -167,6 +181,10 @@ static void core_stop_step(struct plx_core *k)
         k->stop_stage = PLX_STOP_DONE;
         return;
     }
+    // A few in each breath, the more often the pool is emptied again; at the deadline all that there are objects for.
+    bool is_late = plx_time_reached(k->stop_at, k->now);
+    if (k->berths.sleepers > 0 && plx_hibernate_sweep(k, is_late ? UINT32_MAX : PLX_BURST_MAX) && !is_late)
+        return;
     // Whose connections are gone stays as long as others have some: their packets may land on its queue, and be handed over.
     if (!plx_time_reached(k->stop_at, k->now) && !plx_engine_is_empty(k->engine, k))
         return;
@@ -289,7 +307,7 @@ enum plx_err plx_core_init(struct plx_core *k, struct plx_engine *e, uint16_t in
     return k->caps.is_frames ? plx_frames_init(e, k, err, err_len) : PLX_OK;
 }
 
-void plx_core_fini(struct plx_core *k)
+static void core_bury_all(struct plx_core *k)
 {
     plx_list_foreach(node, &k->all) {
         struct plx_econn *e = PLX_CONTAINER(node, struct plx_econn, all);
@@ -300,6 +318,19 @@ void plx_core_fini(struct plx_core *k)
         plx_list_add_tail(&k->dead, &e->all);
     }
     core_bury(k);
+}
+
+void plx_core_fini(struct plx_core *k)
+{
+    core_bury_all(k);
+    // Those who slept to the end have objects too, which may lie in the slab, and a program that waits for on_close.
+    while (k->berths.sleepers > 0) {
+        uint32_t before = k->berths.sleepers;
+        k->berths.swept = 0;
+        plx_hibernate_sweep(k, UINT32_MAX);
+        core_bury_all(k);
+        plx_check(k->berths.sleepers < before); // every pool is full again: one at least fits
+    }
     if (k->tx.spare_count > 0)
         k->ops->give(k->port, k->queue, k->tx.spare, k->tx.spare_count);
     k->tx.spare_count = 0;

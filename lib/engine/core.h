@@ -5,6 +5,7 @@
 //
 //   rx.c:    pull, parse, find, unmask, open, deliver     demux.c: find's tables, births, hand-over
 //   core.c:  timers, the dead, the breath itself          tx.c:    build, seal, mask, send
+//   hibernate.c: connections without objects
 //   admit.c: answers without a connection                 glue_*.c: events of connections to HTTP/3 and to programs
 //
 // Datagrams with several QUIC packets are walked in rounds, one packet of each datagram a round, because the keys of the
@@ -27,6 +28,7 @@
 #include "base/wheel.h"
 #include "engine/frames.h"
 #include "engine/handoff.h"
+#include "engine/hibernate.h"
 #include "engine/random.h"
 #include "h3/conn.h"
 #include "quic/conn/conn.h"
@@ -73,6 +75,7 @@ struct plx_econn {
     uint64_t odcid_key;                 // its key in core->odcids
     uint64_t reset_key[PLX_PATHS_MAX];  // its keys in core->resets
     uint8_t reset_count;
+    plx_time sleep_at;      // when to look whether it may hibernate; NEVER
     plx_time heard_at;      // while stopping: when its last packet came
     struct plx_addr source; // a source port of its own, af NONE: none
     bool has_odcid;
@@ -112,6 +115,7 @@ struct plx_counters { // written by the core alone, read by anybody (base/counte
     uint64_t datagrams_rx, datagrams_tx, bytes_rx, bytes_tx;
     uint64_t handed_over, taken_over, retries, vnegs, resets, requests;
     uint64_t conns_open, streams_open, buffer_bytes;
+    uint64_t conns_hibernated, hibernated_bytes, hibernations, hibernations_refused, wakes;
     uint64_t drops[PLX_DROP_COUNT];
 };
 
@@ -137,6 +141,7 @@ struct plx_core {
     struct plx_table resets; // hash of peers' stateless reset tokens in use -> index in conns
     struct plx_wheel wheel;
     struct plx_list ready, all, dead;
+    struct plx_berths berths;
     struct plx_random random;
 
     struct plx_frames *frames; // ports of frames: our end of IP; else NULL
@@ -223,6 +228,7 @@ uint16_t plx_core_rx(struct plx_core *k);
 // demux.c
 struct plx_conn *plx_demux_find(struct plx_core *k, const struct plx_pkt_hdr *hdr);
 bool plx_demux_add_cid(struct plx_core *k, const struct plx_conn *c, const struct plx_cid *cid);
+void plx_demux_move_cid(struct plx_core *k, const struct plx_cid *cid, uint32_t value);
 void plx_demux_remove_cid(struct plx_core *k, const struct plx_cid *cid);
 bool plx_demux_add_odcid(struct plx_core *k, struct plx_conn *c, const struct plx_cid *cid);
 void plx_demux_remove_odcid(struct plx_core *k, struct plx_econn *e);

@@ -21,7 +21,14 @@ static uint64_t cid_key(const struct plx_cid *cid)
 
 static struct plx_conn *conn_at(struct plx_core *k, uint32_t idx)
 {
-    return idx == PLX_TABLE_NONE ? NULL : plx_pool_at(&k->conns, idx);
+    if (idx == PLX_TABLE_NONE)
+        return NULL;
+    if (__builtin_expect((idx & PLX_SLEEPER_BIT) != 0, 0)) {
+        struct plx_conn *c = plx_hibernate_wake(k, idx & ~PLX_SLEEPER_BIT);
+        k->berths.is_stuck = c == NULL;
+        return c;
+    }
+    return plx_pool_at(&k->conns, idx);
 }
 
 struct plx_conn *plx_demux_find(struct plx_core *k, const struct plx_pkt_hdr *hdr)
@@ -39,6 +46,11 @@ bool plx_demux_add_cid(struct plx_core *k, const struct plx_conn *c, const struc
 {
     plx_check(cid->len == PLX_CID_LEN);
     return plx_table_add(&k->cids, cid_key(cid), plx_pool_idx(&k->conns, c));
+}
+
+void plx_demux_move_cid(struct plx_core *k, const struct plx_cid *cid, uint32_t value)
+{
+    plx_table_set(&k->cids, cid_key(cid), value);
 }
 
 void plx_demux_remove_cid(struct plx_core *k, const struct plx_cid *cid)

@@ -17,6 +17,11 @@ struct plx_core *plx_conn_core(const struct plx_conn *conn)
     return econn(conn)->core;
 }
 
+struct plx_h3_conn *plx_conn_h3(const struct plx_conn *conn)
+{
+    return econn(conn)->h3;
+}
+
 void *plx_conn_ctx(const struct plx_conn *conn)
 {
     const struct plx_econn *e = econn(conn);

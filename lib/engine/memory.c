@@ -13,7 +13,7 @@
 #include "engine/engine.h"
 #include "h3/memo.h"
 
-enum { INBOX_LEN = 4096, POOLS = 6, TABLES = 3, RINGS = 2 };
+enum { INBOX_LEN = 4096, POOLS = 6, TABLES = 3, RINGS = 2, PLX_ASLEEP_CIDS = 4 };
 
 struct plan {
     struct {
@@ -32,10 +32,17 @@ struct plan {
     } rings[RINGS];
 };
 
+static uint32_t sleepers_of(const struct plx_engine_cfg *cfg)
+{
+    return cfg->hibernate_after.ns > 0 ? cfg->hibernated_max : 0;
+}
+
 static struct plan plan_of(struct plx_core *k)
 {
     const struct plx_engine_cfg *cfg = &k->engine->cfg;
     size_t conn = k->conn_size + sizeof(struct plx_econn);
+    // The margin is for changes of path; those who sleep do not change theirs.
+    uint32_t asleep = sleepers_of(cfg);
 
     return (struct plan){
         .pools = {{&k->conns, "conns_max", conn, cfg->conns_max},
@@ -44,9 +51,9 @@ static struct plan plan_of(struct plx_core *k)
                   {&k->streams, "streams_max", plx_conn_stream_size(), cfg->streams_max},
                   {&k->h3_conns, "conns_max (HTTP/3)", plx_h3_conn_size(), cfg->conns_max},
                   {&k->h3_streams, "streams_max (HTTP/3)", plx_h3_stream_size(), cfg->streams_max}},
-        .tables = {{&k->cids, cfg->conns_max * 8},        // every ID of every connection, and a margin
+        .tables = {{&k->cids, cfg->conns_max * 8 + asleep * PLX_ASLEEP_CIDS}, // every ID of every connection, and a margin
                    {&k->odcids, cfg->handshakes_max * 2}, // half full at most
-                   {&k->resets, cfg->conns_max * 2}},     // one each, and those that change their path
+                   {&k->resets, cfg->conns_max * 2 + asleep}},     // one each, and those that change their path
         .rings = {{&k->inbox, INBOX_LEN}, {&k->returns, PLX_RETURNS_MAX}},
     };
 }
@@ -56,7 +63,7 @@ static size_t ring_bytes(uint32_t len)
     return len * sizeof(*(struct plx_mailbox *)NULL).cell[0] + 64; // 64: what alignment may cost
 }
 
-static size_t bytes_of(const struct plan *p)
+static size_t bytes_of(const struct plx_core *k, const struct plan *p)
 {
     size_t sum = 0;
 
@@ -66,7 +73,7 @@ static size_t bytes_of(const struct plan *p)
         sum += plx_table_bytes(p->tables[i].count);
     for (unsigned i = 0; i < RINGS; i++)
         sum += ring_bytes(p->rings[i].len);
-    return sum + plx_memo_size() + 64; // 64: what alignment may cost
+    return sum + plx_berths_bytes(sleepers_of(&k->engine->cfg)) + plx_memo_size() + 64; // 64: what alignment may cost
 }
 
 static bool cut(struct plx_core *k, const struct plan *p)
@@ -80,6 +87,7 @@ static bool cut(struct plx_core *k, const struct plan *p)
         ok = plx_table_init(p->tables[i].table, p->tables[i].count, a);
     for (unsigned i = 0; i < RINGS && ok; i++)
         ok = plx_mailbox_init(p->rings[i].ring, p->rings[i].len, a);
+    ok = ok && plx_berths_init(&k->berths, sleepers_of(&k->engine->cfg), a);
     return ok && (k->memo_memory = plx_arena_alloc(a, plx_memo_size(), 64)) != NULL;
 }
 
@@ -89,9 +97,10 @@ enum plx_err plx_core_memory_init(struct plx_core *k, char *err, size_t err_len)
     struct plan p = plan_of(k);
     int node = k->caps.numa_node;
 
-    if (plx_arena_init(&k->memory, bytes_of(&p), node, false) && cut(k, &p) &&
+    if (plx_arena_init(&k->memory, bytes_of(k, &p), node, false) && cut(k, &p) &&
         plx_slab_init(&k->slab, cfg->buffer_memory, node)) {
         plx_arena_freeze(&k->memory);
+        k->berths.after = cfg->hibernate_after;
         return PLX_OK;
     }
     snprintf(

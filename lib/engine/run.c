@@ -20,7 +20,7 @@ bool plx_engine_should_stop(const struct plx_engine *e, plx_time *at)
 
 bool plx_engine_is_empty(struct plx_engine *e, struct plx_core *asking)
 {
-    if (!plx_list_is_empty(&asking->all))
+    if (!plx_list_is_empty(&asking->all) || asking->berths.sleepers > 0)
         return false;
     if (!asking->is_empty_told) {
         asking->is_empty_told = true;

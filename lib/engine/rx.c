@@ -112,6 +112,15 @@ static void rx_parse(struct plx_core *k, struct plx_burst *b)
 
 // --- find: connection IDs to connections --------------------------------------------------------------------
 
+// The look-up found a sleeper that cannot wake: its packet is counted already, and is nobody else's.
+static bool is_stuck(struct plx_core *k)
+{
+    bool was = k->berths.is_stuck;
+
+    k->berths.is_stuck = false;
+    return was;
+}
+
 static void slot_find(struct plx_core *k, struct plx_slot *s)
 {
     uint16_t core;
@@ -122,8 +131,12 @@ static void slot_find(struct plx_core *k, struct plx_slot *s)
             slot_drop(k, s, PLX_DROP_wrong_state);
         return;
     }
+    if (is_stuck(k))
+        return;
     // Before the hand-over: a reset comes to the core that sent what it answers, and its connection ID is noise.
     if (s->rx.hdr.type == PLX_PKT_SHORT && plx_admit_reset(k, s))
+        return;
+    if (is_stuck(k))
         return;
     if (s->work.is_first && plx_handoff_wanted(k, &s->rx.hdr, &core)) {
         if (!plx_handoff_send(k, s->rx.pkt, core)) {

@@ -62,6 +62,11 @@ static void core_add(const struct plx_core *k, struct plx_core_stats *out)
     out->packets_tx += c.packets_tx;
     out->packets_lost += c.packets_lost;
     out->conns_open += n.conns_open;
+    out->conns_hibernated += n.conns_hibernated;
+    out->hibernated_bytes += n.hibernated_bytes;
+    out->hibernations += n.hibernations;
+    out->hibernations_refused += n.hibernations_refused;
+    out->wakes += n.wakes;
     out->conns_opened += c.conns_opened;
     out->conns_closed += c.conns_closed;
     out->handshakes_ok += c.handshakes_ok;

@@ -81,7 +81,8 @@ static bool is_client_unvalidated(const struct plx_conn *c)
 // An idle connection keeps no rings of sent packets.
 static plx_time shrink_at(const struct plx_conn *c)
 {
-    if (c->space.sent.recs == NULL || c->space.sent.outstanding > 0)
+    if (c->space.sent.recs == NULL || c->space.bytes_in_flight > 0 ||
+        plx_space_has_eliciting_in_flight(&c->space))
         return PLX_NEVER;
     return plx_time_after(c->heard_at, CONN_SHRINK_AFTER);
 }

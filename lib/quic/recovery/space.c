@@ -17,6 +17,11 @@ void plx_space_fini(struct plx_space *sp)
 
 void plx_space_shrink(struct plx_space *sp)
 {
+    if (sp->bytes_in_flight > 0 || sp->sent.eliciting > 0)
+        return;
+    // Packets that held only an ACK are never acknowledged by a peer that has nothing to say itself. Nobody waits for that.
+    sp->sent.outstanding = 0;
+    sp->loss_at = PLX_NEVER;
     plx_sent_release(&sp->sent);
 }
 

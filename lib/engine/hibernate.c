@@ -1,0 +1,386 @@
+// hibernate.c -- see hibernate.h.
+
+#include "engine/hibernate.h"
+
+#include <string.h>
+
+#include "base/squeeze.h"
+#include "base/time.h"
+#include "crypto/keys.h"
+#include "engine/engine.h"
+#include "engine/glue_h3.h"
+#include "h3/hibernate.h"
+#include "quic/conn/hibernate.h"
+
+#define TRY_AGAIN PLX_MS(10) // until an object is free for a sleeper whose deadline has come
+
+enum {
+    HEAD_TEXT = sizeof((struct plx_berth *)NULL)->text,
+    MORE_TEXT = PLX_BERTH_LEN - 8, // in berths without a timer
+    NONE = 0xffffffff,
+};
+
+// What stands at the beginning of an image.
+struct image_head {
+    struct plx_econn econn;
+    uint8_t name[PLX_CONN_IMAGE_STREAMS]; // plx_h3_name() of each stream's user
+};
+
+static size_t lines(size_t len)
+{
+    return (len + 63) & ~(size_t)63;
+}
+
+static size_t image_size(size_t *conn_at, size_t *h3_at)
+{
+    *conn_at = lines(sizeof(struct image_head));
+    *h3_at = *conn_at + lines(plx_conn_image_size());
+    return *h3_at + lines(plx_h3_image_size());
+}
+
+size_t plx_berths_bytes(uint32_t sleepers)
+{
+    size_t a, b, image = image_size(&a, &b);
+
+    if (sleepers == 0)
+        return 0;
+    return (size_t)sleepers * PLX_BERTHS_EACH * PLX_BERTH_LEN + 3 * image +
+           lines(PLX_SQUEEZE_MAX(image / 8)) + (size_t)5 * 64; // 5 * 64: what alignment may cost
+}
+
+bool plx_berths_init(struct plx_berths *b, uint32_t sleepers, struct plx_arena *arena)
+{
+    *b = (struct plx_berths){.free = NONE};
+    b->size = image_size(&b->conn_at, &b->h3_at);
+    if (sleepers == 0)
+        return true;
+    b->count = b->left = sleepers * PLX_BERTHS_EACH;
+    b->v = plx_arena_alloc(arena, (size_t)b->count * sizeof *b->v, 64);
+    b->image = plx_arena_alloc(arena, b->size, 64);
+    b->pattern[0] = plx_arena_alloc(arena, b->size, 64);
+    b->pattern[1] = plx_arena_alloc(arena, b->size, 64);
+    b->text = plx_arena_alloc(arena, PLX_SQUEEZE_MAX(b->size / 8), 64);
+    return b->v != NULL && b->image != NULL && b->pattern[0] != NULL && b->pattern[1] != NULL &&
+           b->text != NULL;
+}
+
+// --- records ------------------------------------------------------------------------------------------------
+
+static uint32_t berths_for(size_t len)
+{
+    return len <= HEAD_TEXT ? 1 : 1 + (uint32_t)((len - HEAD_TEXT + MORE_TEXT - 1) / MORE_TEXT);
+}
+
+static uint32_t berth_take(struct plx_berths *b)
+{
+    uint32_t i = b->free;
+
+    plx_check(b->left > 0);
+    b->left--;
+    if (i == NONE)
+        return b->fresh++;
+    b->free = b->v[i].next;
+    return i;
+}
+
+// The text of b->text goes into a chain. There are enough berths.
+static uint32_t record_make(struct plx_berths *b, size_t len)
+{
+    uint32_t head = berth_take(b), at = head;
+    struct plx_berth *h = &b->v[head];
+    size_t done = len < HEAD_TEXT ? len : HEAD_TEXT;
+
+    h->len = (uint16_t)len;
+    plx_timer_init(&h->timer);
+    h->timer.kind = PLX_TIMER_SLEEPER;
+    memcpy(h->text, b->text, done);
+    while (done < len) {
+        uint32_t next = berth_take(b);
+        size_t n = len - done < MORE_TEXT ? len - done : MORE_TEXT;
+        b->v[at].next = next;
+        at = next;
+        b->v[at].len = 0;
+        memcpy((uint8_t *)&b->v[at] + 8, b->text + done, n);
+        done += n;
+    }
+    b->v[at].next = NONE;
+    return head;
+}
+
+static void record_read(struct plx_berths *b, uint32_t head)
+{
+    size_t len = b->v[head].len, done = len < HEAD_TEXT ? len : HEAD_TEXT;
+
+    memcpy(b->text, b->v[head].text, done);
+    for (uint32_t at = b->v[head].next; at != NONE; at = b->v[at].next) {
+        size_t n = len - done < MORE_TEXT ? len - done : MORE_TEXT;
+        memcpy(b->text + done, (const uint8_t *)&b->v[at] + 8, n);
+        done += n;
+    }
+}
+
+// There are secrets in it.
+static void record_free(struct plx_berths *b, uint32_t head)
+{
+    for (uint32_t at = head, next; at != NONE; at = next) {
+        next = b->v[at].next;
+        plx_bytes_wipe(&b->v[at], sizeof b->v[at]);
+        b->v[at].next = b->free;
+        b->free = at;
+        b->left++;
+    }
+}
+
+// --- to sleep -----------------------------------------------------------------------------------------------
+
+// A program that keeps pointers to the connection must have said that it can do without for a while.
+static bool program_allows(struct plx_core *k, struct plx_conn *c)
+{
+    const struct plx_engine_cfg *cfg = &k->engine->cfg;
+    const struct plx_econn *e = plx_econn_of(k, c);
+
+    if (cfg->on_hibernate != NULL)
+        return true;
+    return plx_conn_is_server(c) && e->h3 != NULL && plx_conn_user(c) == NULL &&
+           plx_h3_conn_user(e->h3) == NULL;
+}
+
+static bool can_sleep(struct plx_core *k, struct plx_conn *c)
+{
+    const struct plx_econn *e = plx_econn_of(k, c);
+
+    return k->stop_stage == PLX_STOP_NO && !e->is_dead && e->was_opened && !e->has_odcid &&
+           !plx_list_is_linked(&e->ready) && plx_conn_can_sleep(c) &&
+           (e->h3 != NULL ? plx_h3_can_sleep(e->h3) : k->engine->cfg.on_hibernate != NULL) &&
+           program_allows(k, c);
+}
+
+// A raw program's streams are its own: it keeps pointers to them that nobody could set right. False: there are some.
+static bool image_make(struct plx_core *k, struct plx_conn *c)
+{
+    struct plx_berths *b = &k->berths;
+    struct image_head *head = (struct image_head *)b->image;
+    struct plx_econn *e = plx_econn_of(k, c);
+    void *users[PLX_CONN_IMAGE_STREAMS];
+
+    memset(head, 0, b->conn_at);
+    memcpy(&head->econn, e, sizeof *e);
+    memset(&head->econn.timer, 0, sizeof e->timer);
+    memset(&head->econn.ready, 0, sizeof e->ready);
+    memset(&head->econn.all, 0, sizeof e->all);
+    head->econn.core = NULL;
+    head->econn.h3 = NULL;
+    unsigned count = plx_conn_save(c, (uint8_t *)b->image + b->conn_at, users);
+    if (e->h3 == NULL) {
+        memset((uint8_t *)b->image + b->h3_at, 0, b->size - b->h3_at);
+        return count == 0;
+    }
+    for (unsigned i = 0; i < count; i++)
+        head->name[i] = plx_h3_name(e->h3, users[i]);
+    plx_h3_save(e->h3, (uint8_t *)b->image + b->h3_at);
+    return true;
+}
+
+static uint64_t *pattern_of(struct plx_berths *b, bool is_server)
+{
+    uint64_t *p = b->pattern[is_server];
+
+    if (!b->has_pattern[is_server]) {
+        memcpy(p, b->image, b->size);
+        plx_conn_image_blank((uint8_t *)p + b->conn_at);
+        b->has_pattern[is_server] = true;
+    }
+    return p;
+}
+
+// Tables name the connection by another number.
+static void route(struct plx_core *k, const struct plx_conn *c, const struct plx_econn *e, uint32_t value)
+{
+    struct plx_cid cid[PLX_CONN_IMAGE_CIDS];
+    unsigned count = plx_conn_cids(c, cid);
+
+    for (unsigned i = 0; i < count; i++)
+        plx_demux_move_cid(k, &cid[i], value);
+    for (unsigned i = 0; i < e->reset_count; i++)
+        plx_table_set(&k->resets, e->reset_key[i], value);
+}
+
+static void conn_drop(struct plx_core *k, struct plx_conn *c)
+{
+    struct plx_econn *e = plx_econn_of(k, c);
+
+    plx_list_remove(&e->all);
+    plx_wheel_cancel(&k->wheel, &e->timer);
+    plx_conn_release(c);
+    if (e->h3 != NULL)
+        plx_h3_release(e->h3);
+    e->source.af = PLX_AF_NONE; // stays open
+    plx_core_conn_give(k, c);
+}
+
+static bool hibernate(struct plx_core *k, struct plx_conn *c)
+{
+    struct plx_berths *b = &k->berths;
+    struct plx_econn *e = plx_econn_of(k, c);
+    bool is_server = plx_conn_is_server(c);
+    bool ok = false;
+
+    if (!can_sleep(k, c) || !image_make(k, c))
+        return false;
+    size_t len = plx_squeeze(b->image, pattern_of(b, is_server), b->size / 8, b->text);
+    if (len > UINT16_MAX || berths_for(len) > b->left) {
+        k->n.hibernations_refused++;
+    } else {
+        uint32_t head = record_make(b, len);
+        ok = true;
+        if (k->engine->cfg.on_hibernate != NULL) {
+            b->is_moving = true;
+            ok = k->engine->cfg.on_hibernate(k->engine->cfg.ctx, c, head);
+            b->is_moving = false;
+        }
+        if (ok) {
+            b->v[head].is_server = is_server;
+            b->v[head].has_h3 = e->h3 != NULL;
+            plx_wheel_set(&k->wheel, &b->v[head].timer, plx_conn_deadline(c));
+            route(k, c, e, head | PLX_SLEEPER_BIT);
+            conn_drop(k, c);
+            b->sleepers++;
+            k->n.conns_hibernated++;
+            k->n.hibernations++;
+            k->n.hibernated_bytes += berths_for(len) * PLX_BERTH_LEN;
+        } else {
+            record_free(b, head);
+        }
+    }
+    plx_bytes_wipe(b->image, b->size);
+    return ok;
+}
+
+bool plx_hibernate_try(struct plx_core *k, struct plx_conn *c)
+{
+    struct plx_econn *e = plx_econn_of(k, c);
+
+    if (k->berths.after.ns == 0 || e->is_dead || !plx_time_reached(e->sleep_at, k->now))
+        return false;
+    plx_time at = plx_time_after(plx_conn_quiet_since(c), k->berths.after);
+    if (plx_time_reached(at, k->now)) {
+        if (hibernate(k, c))
+            return true;
+        at = plx_time_after(k->now, k->berths.after);
+    }
+    e->sleep_at = at;
+    return false;
+}
+
+// --- awake --------------------------------------------------------------------------------------------------
+
+static void econn_restore(struct plx_core *k, struct plx_econn *e, const struct plx_econn *saved)
+{
+    memcpy(e, saved, sizeof *e);
+    e->core = k;
+    plx_timer_init(&e->timer);
+    plx_list_init(&e->ready);
+    plx_list_init(&e->all);
+    e->sleep_at = plx_time_after(k->now, k->berths.after);
+}
+
+// The objects, as the image in b->image has them. NULL: a pool is empty, and nothing has changed.
+static struct plx_conn *objects_make(struct plx_core *k, bool has_h3)
+{
+    struct plx_berths *b = &k->berths;
+    const struct image_head *head = (const struct image_head *)b->image;
+    struct plx_stream *streams[PLX_CONN_IMAGE_STREAMS] = {0};
+    struct plx_conn *c = plx_core_conn_take(k);
+
+    if (c == NULL)
+        return NULL;
+    struct plx_econn *e = plx_econn_of(k, c);
+    if (!plx_conn_restore(c, (const uint8_t *)b->image + b->conn_at, streams)) {
+        plx_core_conn_give(k, c);
+        return NULL;
+    }
+    if (has_h3) {
+        e->h3 = plx_h3_restore(&k->h3_env, (const uint8_t *)b->image + b->h3_at, c, c);
+        if (e->h3 == NULL) {
+            plx_conn_release(c);
+            plx_core_conn_give(k, c);
+            return NULL;
+        }
+        for (unsigned i = 0; i < PLX_CONN_IMAGE_STREAMS && streams[i] != NULL; i++)
+            plx_stream_set_user(streams[i], plx_h3_bind(e->h3, head->name[i], streams[i]));
+    }
+    struct plx_h3_conn *h3 = e->h3;
+    econn_restore(k, e, &head->econn);
+    e->h3 = h3;
+    return c;
+}
+
+struct plx_conn *plx_hibernate_wake(struct plx_core *k, uint32_t berth)
+{
+    struct plx_berths *b = &k->berths;
+    struct plx_berth *head = &b->v[berth];
+
+    plx_check(berth < b->fresh && head->len != 0);
+    record_read(b, berth);
+    plx_unsqueeze(b->image, b->pattern[head->is_server], b->size / 8, b->text);
+    struct plx_conn *c = objects_make(k, head->has_h3);
+    plx_bytes_wipe(b->image, b->size);
+    if (c == NULL) {
+        plx_core_drop(k, PLX_DROP_no_room_to_wake);
+        return NULL;
+    }
+    struct plx_econn *e = plx_econn_of(k, c);
+    k->n.hibernated_bytes -= berths_for(head->len) * PLX_BERTH_LEN;
+    plx_wheel_cancel(&k->wheel, &head->timer);
+    record_free(b, berth);
+    b->sleepers--;
+    k->n.conns_hibernated--;
+    k->n.wakes++;
+    route(k, c, e, plx_pool_idx(&k->conns, c));
+    plx_list_add_tail(&k->all, &e->all);
+    plx_core_rearm(k, c);
+    if (k->engine->cfg.on_wake != NULL) {
+        b->is_moving = true;
+        k->engine->cfg.on_wake(k->engine->cfg.ctx, c, berth);
+        b->is_moving = false;
+    }
+    if (k->stop_stage != PLX_STOP_NO) {
+        if (e->h3 != NULL)
+            plx_glue_h3_shutdown(c, e->h3);
+        plx_core_wake(k, c);
+    }
+    return c;
+}
+
+struct plx_econn *plx_hibernate_expired(struct plx_core *k, struct plx_timer *t)
+{
+    struct plx_berth *head = PLX_CONTAINER(t, struct plx_berth, timer);
+    struct plx_conn *c = plx_hibernate_wake(k, (uint32_t)(head - k->berths.v));
+
+    if (c != NULL)
+        return plx_econn_of(k, c);
+    plx_wheel_set(&k->wheel, t, plx_time_after(k->now, TRY_AGAIN));
+    return NULL;
+}
+
+bool plx_hibernate_sweep(struct plx_core *k, uint32_t max)
+{
+    struct plx_berths *b = &k->berths;
+
+    for (; b->swept < b->fresh && b->sleepers > 0 && max > 0; b->swept++)
+        if (b->v[b->swept].len != 0) {
+            if (plx_pool_in_use(&k->conns) == k->conns.count || plx_hibernate_wake(k, b->swept) == NULL)
+                break;
+            max--;
+        }
+    return b->sleepers > 0;
+}
+
+struct plx_conn *plx_core_wake_conn(struct plx_core *k, uint32_t id)
+{
+    struct plx_berths *b = &k->berths;
+
+    if (b->is_moving || id >= b->fresh || b->v[id].len == 0)
+        return NULL;
+    return plx_hibernate_wake(k, id);
+}

@@ -1,0 +1,139 @@
+// hibernate.c -- see hibernate.h.
+
+#include "h3/hibernate.h"
+
+#include <string.h>
+
+#include "base/check.h"
+#include "h3/conn_int.h"
+
+enum { USTREAMS_MAX = 6, NAME_NONE = 0, NAME_CONTROL, NAME_DECODER, NAME_ENCODER, NAME_FIRST };
+
+struct image {
+    _Alignas(64) struct plx_h3_conn conn;
+    struct ustream ustream[USTREAMS_MAX];
+    uint64_t count;
+};
+
+size_t plx_h3_image_size(void)
+{
+    return sizeof(struct image);
+}
+
+bool plx_h3_can_sleep(const struct plx_h3_conn *c)
+{
+    unsigned count = 0;
+
+    if (c->state != CONN_OPEN || c->shutdown != SHUTDOWN_NONE || !plx_list_is_empty(&c->requests) ||
+        !plx_list_is_empty(&c->blocked) || c->decoder_out_len > 0 ||
+        c->table.known_received != c->table.insert_count)
+        return false;
+    plx_list_foreach(node, &c->ustreams) {
+        const struct ustream *u = PLX_CONTAINER(node, struct ustream, node);
+        if (u->stash.cap > 0 || u->s.ts == NULL || ++count > USTREAMS_MAX)
+            return false;
+    }
+    return true;
+}
+
+static void stream_blank(struct plx_h3_stream *s)
+{
+    s->conn = NULL;
+    s->ts = NULL;
+}
+
+void plx_h3_save(const struct plx_h3_conn *c, void *image)
+{
+    struct image *img = image;
+
+    memset(img, 0, sizeof *img);
+    memcpy(&img->conn, c, sizeof *c);
+    img->conn.io_arg = img->conn.transport = NULL;
+    memset(&img->conn.requests, 0, sizeof img->conn.requests);
+    memset(&img->conn.ustreams, 0, sizeof img->conn.ustreams);
+    memset(&img->conn.blocked, 0, sizeof img->conn.blocked);
+    memset(img->conn.decoder_out, 0, sizeof img->conn.decoder_out);
+    stream_blank(&img->conn.control);
+    stream_blank(&img->conn.decoder);
+    stream_blank(&img->conn.encoder);
+    plx_list_foreach(node, &c->ustreams) {
+        struct ustream *to = &img->ustream[img->count++];
+        memcpy(to, PLX_CONTAINER(node, struct ustream, node), sizeof *to);
+        stream_blank(&to->s);
+        memset(&to->node, 0, sizeof to->node);
+    }
+}
+
+uint8_t plx_h3_name(const struct plx_h3_conn *c, const struct plx_h3_stream *hs)
+{
+    uint8_t name = NAME_FIRST;
+
+    if (hs == NULL)
+        return NAME_NONE;
+    if (hs == &c->control || hs == &c->decoder || hs == &c->encoder)
+        return hs == &c->control ? NAME_CONTROL : hs == &c->decoder ? NAME_DECODER : NAME_ENCODER;
+    plx_list_foreach(node, &c->ustreams) {
+        if (hs == &PLX_CONTAINER(node, struct ustream, node)->s)
+            return name;
+        name++;
+    }
+    plx_check(false); // streams of requests do not sleep
+    return NAME_NONE;
+}
+
+void plx_h3_release(struct plx_h3_conn *c)
+{
+    struct plx_list *node;
+
+    while ((node = plx_list_take_first(&c->ustreams)) != NULL)
+        plx_pool_give(c->env->streams, PLX_CONTAINER(node, struct ustream, node));
+    plx_pool_give(c->env->conns, c);
+}
+
+struct plx_h3_conn *plx_h3_restore(struct plx_h3_env *env, const void *image, void *io_arg,
+                                   struct plx_conn *transport)
+{
+    const struct image *img = image;
+    struct plx_h3_conn *c = plx_pool_take(env->conns);
+
+    if (c == NULL)
+        return NULL;
+    memcpy(c, &img->conn, sizeof *c);
+    c->io_arg = io_arg;
+    c->transport = transport;
+    plx_list_init(&c->requests);
+    plx_list_init(&c->ustreams);
+    plx_list_init(&c->blocked);
+    c->control.conn = c->decoder.conn = c->encoder.conn = c;
+    for (uint64_t i = 0; i < img->count; i++) {
+        struct ustream *u = plx_pool_take(env->streams);
+        if (u == NULL) {
+            plx_h3_release(c);
+            return NULL;
+        }
+        memcpy(u, &img->ustream[i], sizeof *u);
+        u->s.conn = c;
+        plx_list_init(&u->node);
+        plx_list_add_tail(&c->ustreams, &u->node);
+    }
+    return c;
+}
+
+struct plx_h3_stream *plx_h3_bind(struct plx_h3_conn *c, uint8_t name, void *ts)
+{
+    struct plx_h3_stream *hs = NULL;
+    uint8_t at = NAME_FIRST;
+
+    if (name == NAME_NONE)
+        return NULL;
+    if (name < NAME_FIRST) {
+        hs = name == NAME_CONTROL ? &c->control : name == NAME_DECODER ? &c->decoder : &c->encoder;
+    } else {
+        plx_list_foreach(node, &c->ustreams)
+            if (at++ == name)
+                hs = &PLX_CONTAINER(node, struct ustream, node)->s;
+    }
+    plx_check(hs != NULL);
+    hs->ts = ts;
+    return hs;
+}

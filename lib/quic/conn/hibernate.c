@@ -1,0 +1,116 @@
+// hibernate.c -- see hibernate.h.
+
+#include "quic/conn/hibernate.h"
+
+#include "quic/conn/conn_impl.h"
+#include "quic/stream/streams_image.h"
+
+struct image {
+    struct plx_conn conn;
+    struct plx_streams_image streams;
+};
+
+_Static_assert((int)PLX_CONN_IMAGE_STREAMS == (int)PLX_IMAGE_STREAMS_MAX, "one number with two names");
+_Static_assert((int)PLX_CONN_IMAGE_CIDS >= (int)PLX_CIDS_LOCAL_MAX, "room for every ID of ours");
+_Static_assert(sizeof(struct image) % 64 == 0, "whole groups of words");
+
+size_t plx_conn_image_size(void)
+{
+    return sizeof(struct image);
+}
+
+plx_time plx_conn_quiet_since(const struct plx_conn *c)
+{
+    return c->has_spoken ? plx_time_max(c->heard_at, c->spoke_at) : c->heard_at;
+}
+
+static bool path_is_quiet(const struct plx_paths *ps)
+{
+    const struct plx_path *p = &ps->v[ps->active];
+
+    return ps->candidate == PLX_PATH_NONE && !ps->is_moving && p->state == PLX_PATH_VALIDATED &&
+           plx_time_is_never(plx_paths_deadline(ps));
+}
+
+bool plx_conn_can_sleep(const struct plx_conn *c)
+{
+    return c->state == PLX_CONN_CONFIRMED && !c->is_inside && c->hs == NULL &&
+           (c->keys == NULL || conn_keys_can_rest(c)) && plx_time_is_never(c->old_keys_until) &&
+           c->recovery.bytes_in_flight == 0 && !plx_space_has_eliciting_in_flight(&c->space) &&
+           c->space.bytes_in_flight == 0 && c->space.probes_wanted == 0 && c->want == 0 &&
+           c->hold == CONN_HOLD_NONE && plx_time_is_never(plx_acks_deadline(&c->space.acks)) &&
+           path_is_quiet(&c->paths) && c->tokens_told == c->peer_cids.tokens_changed &&
+           !plx_conn_wants_tx(c) && plx_streams_can_sleep(&c->streams);
+}
+
+static void xor_secret(struct plx_secret *a, const struct plx_secret *b)
+{
+    for (size_t i = 0; i < sizeof a->bytes; i++)
+        a->bytes[i] ^= b->bytes[i];
+}
+
+// Before the first key update header protection comes from the very secrets of the packets: as a difference, that is nothing.
+static void fold_secrets(struct plx_conn *c)
+{
+    xor_secret(&c->tx_hp, &c->tx_secret);
+    xor_secret(&c->rx_hp, &c->rx_now);
+}
+
+unsigned plx_conn_save(struct plx_conn *c, void *image, void *users[PLX_CONN_IMAGE_STREAMS])
+{
+    struct image *img = image;
+
+    plx_check(plx_conn_can_sleep(c));
+    if (c->keys != NULL)
+        conn_keys_rest(c);
+    plx_space_shrink(&c->space);
+    memcpy(&img->conn, c, sizeof *c);
+    memset(&img->streams, 0, sizeof img->streams);
+    img->conn.recovery.arg = NULL;
+    plx_streams_save(&c->streams, &img->conn.streams, &img->streams, users);
+    fold_secrets(&img->conn);
+    return (unsigned)img->streams.count;
+}
+
+void plx_conn_release(struct plx_conn *c)
+{
+    plx_streams_release(&c->streams);
+    plx_space_fini(&c->space);
+    conn_keys_release(c);
+}
+
+bool plx_conn_restore(struct plx_conn *c, const void *image,
+                      struct plx_stream *streams[PLX_CONN_IMAGE_STREAMS])
+{
+    const struct image *img = image;
+
+    memcpy(c, &img->conn, sizeof *c);
+    fold_secrets(c); // a difference twice is what was
+    c->recovery.arg = c;
+    c->streams.arg = c->streams.conn = c;
+    if (plx_streams_restore(&c->streams, &img->streams, streams))
+        return true;
+    conn_keys_release(c);
+    return false;
+}
+
+void plx_conn_image_blank(void *image)
+{
+    struct plx_conn *c = &((struct image *)image)->conn;
+    struct plx_secret *secrets[] = {&c->rx_secret, &c->tx_secret, &c->rx_now, &c->rx_hp, &c->tx_hp};
+
+    for (size_t i = 0; i < sizeof secrets / sizeof *secrets; i++)
+        plx_bytes_wipe(secrets[i]->bytes, sizeof secrets[i]->bytes);
+    for (size_t i = 0; i < PLX_CIDS_PEER_SLOTS; i++)
+        plx_bytes_wipe(c->peer_cids.v[i].token, sizeof c->peer_cids.v[i].token);
+}
+
+unsigned plx_conn_cids(const struct plx_conn *c, struct plx_cid out[PLX_CONN_IMAGE_CIDS])
+{
+    unsigned count = 0;
+
+    for (size_t i = 0; i < PLX_CIDS_LOCAL_MAX; i++)
+        if (c->cids.v[i].state != PLX_CID_FREE)
+            out[count++] = c->cids.v[i].cid;
+    return count;
+}

@@ -1,0 +1,148 @@
+// streams_image.c -- see streams_image.h.
+
+#include "quic/stream/streams_image.h"
+
+#include <string.h>
+
+#include "base/pool.h"
+#include "base/slab.h"
+#include "quic/stream/streams_int.h"
+
+enum { IMAGE_NEW, IMAGE_CLOSED, IMAGE_STREAM };
+
+static bool stream_can_sleep(const struct plx_stream *s)
+{
+    const struct plx_sendbuf *b = &s->send;
+
+    return plx_stream_id_is_uni(s->id) && s->ctl == 0 && s->ready_in == PLX_SCHED_NONE &&
+           !plx_list_is_linked(&s->ctl_node) && !plx_list_is_linked(&s->later) && s->held == NULL &&
+           (s->flags & ~(unsigned)PLX_STREAM_DISCARDING) == 0 && b->count == 0 && b->fin == PLX_FIN_NONE &&
+           b->acks == NULL && b->lost == NULL && b->acked == b->end;
+}
+
+bool plx_streams_can_sleep(const struct plx_streams *ss)
+{
+    if (ss->count > PLX_IMAGE_STREAMS_MAX || ss->depth != 0 || ss->ctl != 0 || ss->is_ending ||
+        ss->refused.count != 0 || !plx_list_is_empty(&ss->ctl_streams) || !plx_list_is_empty(&ss->resumed) ||
+        !plx_list_is_empty(&ss->over) || !plx_list_is_empty(&ss->sched.owed) ||
+        !plx_list_is_empty(&ss->sched.fresh))
+        return false;
+    for (unsigned kind = 0; kind < 4; kind++) {
+        const struct plx_window *w = &ss->window[kind];
+        if (w->old_count > 0 || w->next - w->base > PLX_IMAGE_SPAN)
+            return false;
+        struct plx_stream *s;
+        for (uint64_t n = 0; (s = plx_window_walk(w, &n)) != NULL; n++)
+            if (!plx_slot_is_stream(s) || !stream_can_sleep(s))
+                return false;
+    }
+    return true;
+}
+
+static void stream_save(const struct plx_stream *s, struct plx_stream *to)
+{
+    *to = *s;
+    to->streams = NULL;
+    to->user = NULL;
+    memset(&to->ready, 0, sizeof to->ready);
+    memset(&to->ctl_node, 0, sizeof to->ctl_node);
+    memset(&to->later, 0, sizeof to->later);
+    memset(to->send.piece, 0, sizeof to->send.piece); // none is in use
+}
+
+void plx_streams_save(const struct plx_streams *ss, struct plx_streams *copy, struct plx_streams_image *img,
+                      void *users[PLX_IMAGE_STREAMS_MAX])
+{
+    for (unsigned kind = 0; kind < 4; kind++) {
+        const struct plx_window *w = &ss->window[kind];
+        for (uint64_t n = w->base; n < w->next; n++) {
+            const struct plx_stream *s = plx_window_find(w, n);
+            uint8_t *slot = &img->slot[kind][n - w->base];
+            *slot = s == PLX_SLOT_NEW ? IMAGE_NEW : IMAGE_CLOSED;
+            if (!plx_slot_is_stream(s))
+                continue;
+            *slot = (uint8_t)(IMAGE_STREAM + img->count);
+            users[img->count] = s->user;
+            stream_save(s, &img->v[img->count++]);
+        }
+        struct plx_window *to = &copy->window[kind];
+        to->ring = NULL;
+        to->old = NULL;
+        to->cap = to->old_cap = 0;
+    }
+    copy->arg = copy->conn = NULL;
+    memset(&copy->sched, 0, sizeof copy->sched);
+    memset(&copy->ctl_streams, 0, sizeof copy->ctl_streams);
+    memset(&copy->resumed, 0, sizeof copy->resumed);
+    memset(&copy->over, 0, sizeof copy->over);
+    memset(&copy->refused, 0, sizeof copy->refused);
+}
+
+void plx_streams_release(struct plx_streams *ss)
+{
+    for (unsigned kind = 0; kind < 4; kind++) {
+        struct plx_window *w = &ss->window[kind];
+        struct plx_stream *s;
+        for (uint64_t n = w->base; (s = plx_window_walk(w, &n)) != NULL; n++)
+            plx_pool_give(ss->pool, s);
+        plx_window_fini(w, ss->slab);
+    }
+    plx_refused_fini(&ss->refused, ss->slab);
+}
+
+static void unmake(struct plx_streams *ss, struct plx_stream **made, uint64_t count)
+{
+    while (count > 0)
+        plx_pool_give(ss->pool, made[--count]);
+    for (unsigned kind = 0; kind < 4; kind++)
+        if (ss->window[kind].ring != NULL)
+            plx_slab_give(ss->slab, ss->window[kind].ring, PLX_IMAGE_SPAN * sizeof(struct plx_stream *));
+}
+
+static bool window_restore(struct plx_streams *ss, unsigned kind, const uint8_t *slot,
+                           struct plx_stream **made)
+{
+    struct plx_window *w = &ss->window[kind];
+
+    if (w->next == w->base)
+        return true; // the next stream makes the ring
+    w->ring = plx_slab_take(ss->slab, PLX_IMAGE_SPAN * sizeof *w->ring);
+    if (w->ring == NULL)
+        return false;
+    w->cap = PLX_IMAGE_SPAN;
+    memset(w->ring, 0, PLX_IMAGE_SPAN * sizeof *w->ring);
+    for (uint64_t n = w->base; n < w->next; n++) {
+        uint8_t what = slot[n - w->base];
+        w->ring[n & (w->cap - 1)] = what == IMAGE_NEW      ? PLX_SLOT_NEW
+                                    : what == IMAGE_CLOSED ? PLX_SLOT_CLOSED
+                                                           : made[what - IMAGE_STREAM];
+    }
+    return true;
+}
+
+bool plx_streams_restore(struct plx_streams *ss, const struct plx_streams_image *img,
+                         struct plx_stream *made[PLX_IMAGE_STREAMS_MAX])
+{
+    plx_sched_init(&ss->sched);
+    plx_list_init(&ss->ctl_streams);
+    plx_list_init(&ss->resumed);
+    plx_list_init(&ss->over);
+    for (uint64_t i = 0; i < img->count; i++) {
+        struct plx_stream *s = made[i] = plx_pool_take(ss->pool);
+        if (s == NULL) {
+            unmake(ss, made, i);
+            return false;
+        }
+        *s = img->v[i];
+        s->streams = ss;
+        plx_list_init(&s->ready);
+        plx_list_init(&s->ctl_node);
+        plx_list_init(&s->later);
+    }
+    for (unsigned kind = 0; kind < 4; kind++)
+        if (!window_restore(ss, kind, img->slot[kind], made)) {
+            unmake(ss, made, img->count);
+            return false;
+        }
+    return true;
+}

@@ -1,0 +1,30 @@
+// streams_image.h -- the streams of a connection that hibernates: no object, no ring, only what they hold.
+//
+// Only a connection whose open streams are few, unidirectional and idle sleeps (HTTP/3's control and QPACK streams): nothing queued,
+// nothing kept, nothing to say. Pointers into objects that will lie elsewhere are zero in an image; so two of them differ in numbers only.
+
+#ifndef PLX_QUIC_STREAMS_IMAGE_H
+#define PLX_QUIC_STREAMS_IMAGE_H
+
+#include "quic/stream/streams.h"
+
+enum { PLX_IMAGE_STREAMS_MAX = 8, PLX_IMAGE_SPAN = PLX_WINDOW_MIN };
+
+struct plx_streams_image {
+    struct plx_stream v[PLX_IMAGE_STREAMS_MAX];
+    uint8_t slot[4][PLX_IMAGE_SPAN]; // numbers from each window's base on: 0 new, 1 closed, 2 + index into v
+    uint64_t count;
+};
+
+bool plx_streams_can_sleep(const struct plx_streams *ss);
+// img is zero before. copy: a bytewise copy of ss, whose pointers into itself and to streams are cleared. users: of each stream in v.
+void plx_streams_save(const struct plx_streams *ss, struct plx_streams *copy, struct plx_streams_image *img,
+                      void *users[PLX_IMAGE_STREAMS_MAX]);
+// Gives objects and rings back without a word to anybody: the image has it all.
+void plx_streams_release(struct plx_streams *ss);
+// ss: a bytewise copy of what save made, with events, arg and conn as they shall be. made: the objects, their user pointers NULL.
+// False: pool or slab are empty; nothing is held then.
+bool plx_streams_restore(struct plx_streams *ss, const struct plx_streams_image *img,
+                         struct plx_stream *made[PLX_IMAGE_STREAMS_MAX]);
+
+#endif

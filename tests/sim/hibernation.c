@@ -1,0 +1,365 @@
+// hibernation.c -- connections that fall asleep and wake on both sides, in virtual time, over many seeds.
+//
+// Whatever happens to a connection may find it asleep: a request, a packet, another address, new keys, its idle timeout, the
+// end of its peer or of its own engine, a stateless reset. Neither end's program sees anything of it but a new pointer.
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/time.h"
+#include "quic/conn/conn_impl.h"
+#include "tests/sim/world.h"
+
+enum { KIB = 1024, ROUNDS = 8 };
+
+static struct {
+    uint32_t id;
+    bool is_asleep;
+    unsigned slept;
+} bed[WORLD_CLIENTS_MAX];
+
+static bool on_hibernate(void *ctx, struct plx_conn *conn, uint32_t id)
+{
+    struct world_client *c = plx_conn_user(conn);
+    ptrdiff_t i = c - c->world->client;
+
+    (void)ctx;
+    plx_check(!bed[i].is_asleep && c->conn == conn);
+    bed[i].is_asleep = true;
+    bed[i].id = id;
+    bed[i].slept++;
+    c->conn = NULL;
+    c->h3 = NULL;
+    return true;
+}
+
+static void on_wake(void *ctx, struct plx_conn *conn, uint32_t id)
+{
+    struct world_client *c = plx_conn_user(conn);
+    ptrdiff_t i = c - c->world->client;
+
+    (void)ctx;
+    plx_conn_verify(conn);
+    plx_check(bed[i].is_asleep && bed[i].id == id);
+    bed[i].is_asleep = false;
+    c->conn = conn;
+    c->h3 = plx_conn_h3(conn);
+    plx_check(plx_h3_conn_user(c->h3) == c && plx_h3_conn_transport(c->h3) == conn);
+}
+
+static plx_dur idle_timeout;
+
+static void tune(struct plx_engine_cfg *cfg, bool is_server)
+{
+    cfg->hibernate_after = PLX_MS(1500);
+    cfg->hibernated_max = 16;
+    cfg->idle_timeout = idle_timeout;
+    if (!is_server) {
+        cfg->on_hibernate = on_hibernate;
+        cfg->on_wake = on_wake;
+    }
+}
+
+static bool fail(const struct world *w, const char *why)
+{
+    fprintf(stderr, "  %s, at %.3f s\n", why, (double)(w->now.ns - UINT64_C(1000000000000)) / 1e9);
+    return false;
+}
+
+static plx_time in(const struct world *w, plx_dur d)
+{
+    return plx_time_after(w->now, d);
+}
+
+static void start(struct world *w, struct world_cfg *cfg, plx_dur idle)
+{
+    idle_timeout = idle;
+    memset(bed, 0, sizeof bed);
+    cfg->tune = tune;
+    cfg->up.delay = cfg->down.delay = PLX_MS(10);
+    cfg->up.rate_bps = cfg->down.rate_bps = 20000000;
+    cfg->up.queue_bytes = cfg->down.queue_bytes = 100000;
+    world_init(w, cfg);
+    for (unsigned i = 0; i < w->clients; i++)
+        world_fetch(w, i, (uint64_t[]){1000}, 1, 0);
+}
+
+// The client's program has something to ask, on a connection that may sleep.
+static void ask(struct world *w, unsigned i, uint64_t size, bool with_new_keys)
+{
+    struct world_client *c = &w->client[i];
+    struct world_request *r = &c->request[c->size_count];
+    struct plx_core *k = c->engine->cores[0];
+    char path[24];
+
+    k->now = w->now;
+    if (bed[i].is_asleep)
+        plx_check(plx_core_wake_conn(k, bed[i].id) == c->conn && c->conn != NULL);
+    plx_check(plx_core_wake_conn(k, 12345678) == NULL);
+    c->sizes[c->size_count++] = size;
+    c->started++;
+    snprintf(path, sizeof path, "/%llu", (unsigned long long)size);
+#define SPAN(s)                         \
+    {                                   \
+        (const uint8_t *)(s), strlen(s) \
+    }
+    struct plx_h3_head head = {.method = SPAN("GET"),
+                               .scheme = SPAN("https"),
+                               .authority = SPAN("localhost"),
+                               .path = SPAN(path),
+                               .content_length = PLX_H3_LENGTH_UNKNOWN};
+    *r = (struct world_request){.world = w, .want = size, .begun = w->now};
+    enum plx_err err = with_new_keys ? plx_conn_update_keys(c->conn) : PLX_OK;
+    plx_check(err == PLX_OK || err == PLX_ERR_AGAIN); // the last one is fresh
+    plx_check(plx_h3_request(c->h3, &head, false, r, &r->req) == PLX_OK);
+}
+
+// All wake, so that the world finds them; what a server has that its client knows nothing of any more is closed.
+static bool finish(struct world *w)
+{
+    struct plx_core *k = w->server->cores[0];
+
+    for (unsigned i = 0; i < w->clients; i++)
+        if (bed[i].is_asleep)
+            plx_check(plx_core_wake_conn(w->client[i].engine->cores[0], bed[i].id) != NULL);
+    k->now = w->now;
+    for (uint32_t id = 0; k->berths.sleepers > 0; id++) {
+        struct plx_conn *c = plx_core_wake_conn(k, id);
+        bool is_known = false;
+        for (unsigned i = 0; i < w->clients; i++)
+            is_known |= w->client[i].conn != NULL;
+        if (c != NULL && !is_known)
+            plx_conn_close(c, PLX_H3_NO_ERROR, "");
+    }
+    world_run(w, in(w, PLX_SEC(1)), NULL);
+    return world_fini(w);
+}
+
+static uint64_t asleep(const struct world *w)
+{
+    return w->server->cores[0]->berths.sleepers;
+}
+
+static bool all_asleep(struct world *w)
+{
+    for (unsigned i = 0; i < w->clients; i++)
+        if (!bed[i].is_asleep)
+            return false;
+    return asleep(w) == w->clients;
+}
+
+// Rounds of sleep and requests, on both clients.
+static bool rounds(struct world_cfg *cfg, bool with_new_keys)
+{
+    unsigned seed = (unsigned)cfg->seed;
+    struct world w;
+
+    cfg->clients = 2;
+    start(&w, cfg, PLX_SEC(300));
+    bool ok =
+        world_run(&w, in(&w, PLX_SEC(60)), world_all_complete) || fail(&w, "the first answers are missing");
+    for (unsigned n = 0; n < ROUNDS && ok; n++) {
+        ok = world_run(&w, in(&w, PLX_SEC(60)), all_asleep) || fail(&w, "not all fell asleep");
+        if (!ok)
+            break;
+        world_run(&w, in(&w, PLX_MS((uint64_t)(unsigned)rand_r(&seed) % 2000)), NULL);
+        unsigned i = (unsigned)rand_r(&seed) % 2, count = 1 + (unsigned)rand_r(&seed) % 3;
+        while (count-- > 0)
+            ask(&w, i, 1 + (uint64_t)(unsigned)rand_r(&seed) % (200 * KIB), with_new_keys);
+        ok = world_run(&w, in(&w, PLX_SEC(120)), world_all_complete) || fail(&w, "an answer is missing");
+    }
+    const struct plx_core *k = w.server->cores[0];
+    if (ok && (k->n.wakes < ROUNDS || k->n.hibernations < k->n.wakes))
+        ok = fail(&w, "the server did not sleep between the requests");
+    if (ok && with_new_keys && k->env.stats.key_updates == 0)
+        ok = fail(&w, "no keys were updated");
+    return finish(&w) && ok;
+}
+
+static bool clean(uint64_t seed)
+{
+    return rounds(&(struct world_cfg){.seed = seed}, false);
+}
+
+static bool loss(uint64_t seed)
+{
+    struct world_cfg cfg = {.seed = seed};
+    cfg.up.loss = cfg.down.loss = 0.1;
+    cfg.up.reorder = cfg.down.reorder = 0.05;
+    cfg.up.duplicate = cfg.down.duplicate = 0.05;
+    return rounds(&cfg, false);
+}
+
+static bool key_update(uint64_t seed)
+{
+    struct world_cfg cfg = {.seed = seed};
+    cfg.up.loss = cfg.down.loss = 0.02;
+    return rounds(&cfg, true);
+}
+
+static bool rebinding(uint64_t seed)
+{
+    struct world_cfg cfg = {.seed = seed};
+    cfg.up.rebind_every = PLX_MS(1500);
+    cfg.up.rebind_ip = seed % 2 == 0;
+    return rounds(&cfg, false);
+}
+
+static bool idle(uint64_t seed)
+{
+    struct world_cfg cfg = {.seed = seed};
+    struct world w;
+
+    start(&w, &cfg, PLX_SEC(10));
+    bool ok = world_run(&w, in(&w, PLX_SEC(9)), all_asleep) || fail(&w, "not all fell asleep");
+    world_run(&w, in(&w, PLX_SEC(12)), NULL);
+    ok = ok && (asleep(&w) == 0 || fail(&w, "the server's sleeps on beyond its idle timeout"));
+    ok = ok && (w.server->cores[0]->n.conns_open == 0 || fail(&w, "the server's connection is there"));
+    ok = ok && ((w.client[0].is_closed && w.client[0].why.how == PLX_CLOSE_IDLE) ||
+                fail(&w, "the client's program was not told"));
+    return finish(&w) && ok;
+}
+
+static bool closed_by_client(uint64_t seed)
+{
+    struct world_cfg cfg = {.seed = seed};
+    struct world w;
+
+    start(&w, &cfg, PLX_SEC(300));
+    bool ok = world_run(&w, in(&w, PLX_SEC(60)), all_asleep) || fail(&w, "not all fell asleep");
+    if (ok) {
+        struct plx_conn *c = plx_core_wake_conn(w.client[0].engine->cores[0], bed[0].id);
+        plx_conn_close(c, PLX_H3_NO_ERROR, "enough");
+        world_run(&w, in(&w, PLX_SEC(5)), NULL);
+        ok = (asleep(&w) == 0 && w.server->cores[0]->n.conns_open == 0) ||
+             fail(&w, "the server has not heard");
+    }
+    return finish(&w) && ok;
+}
+
+static bool is_stopped(struct world *w)
+{
+    return plx_core_is_stopped(w->server->cores[0]);
+}
+
+static bool server_stops(uint64_t seed)
+{
+    struct world_cfg cfg = {.seed = seed, .clients = 2};
+    struct world w;
+
+    start(&w, &cfg, PLX_SEC(300));
+    bool ok = world_run(&w, in(&w, PLX_SEC(60)), all_asleep) || fail(&w, "not all fell asleep");
+    plx_core_stop(w.server->cores[0], in(&w, PLX_SEC(60)));
+    ok = ok && (world_run(&w, in(&w, PLX_SEC(20)), is_stopped) || fail(&w, "the server waits for nothing"));
+    world_run(&w, in(&w, PLX_SEC(2)), NULL);
+    for (unsigned i = 0; i < 2 && ok; i++)
+        ok = (w.client[i].is_closed && w.client[i].why.code == PLX_H3_NO_ERROR &&
+              w.client[i].why.how == PLX_CLOSE_APPLICATION) ||
+             fail(&w, "a client was not told");
+    return finish(&w) && ok;
+}
+
+// A reset that comes while the client sleeps: its token leads to the record.
+static bool reset(uint64_t seed)
+{
+    struct world_cfg cfg = {.seed = seed};
+    uint8_t dgram[64];
+    struct world w;
+
+    start(&w, &cfg, PLX_SEC(300));
+    bool ok = world_run(&w, in(&w, PLX_SEC(60)), world_all_complete) || fail(&w, "no answer");
+    const struct plx_conn *c = w.client[0].conn;
+    ok = ok && (c != NULL || fail(&w, "asleep already"));
+    if (ok) {
+        const struct plx_cid_peer *id =
+            plx_cids_peer_get(&c->peer_cids, c->paths.v[c->paths.active].dcid_seq);
+        memset(dgram, 0x41, sizeof dgram);
+        memcpy(dgram + sizeof dgram - PLX_RESET_TOKEN_LEN, id->token, PLX_RESET_TOKEN_LEN);
+        ok = world_run(&w, in(&w, PLX_SEC(60)), all_asleep) || fail(&w, "not all fell asleep");
+    }
+    if (ok) {
+        struct plx_core *k = w.client[0].engine->cores[0];
+        struct plx_conn *found = plx_demux_find_reset(k, dgram, sizeof dgram);
+        ok = found != NULL && !bed[0].is_asleep && plx_conn_rx_reset(found, dgram, sizeof dgram, w.now);
+        if (!ok)
+            fail(&w, "the token leads nowhere");
+        else
+            plx_core_wake(k, found);
+        world_run(&w, in(&w, PLX_SEC(5)), NULL);
+        ok = ok && ((w.client[0].is_closed && w.client[0].why.how == PLX_CLOSE_STATELESS_RESET) ||
+                    fail(&w, "the client's program was not told"));
+    }
+    // the server knows nothing of it, and sleeps
+    return finish(&w) && ok;
+}
+
+// No object for it: the packet is dropped and counted, and what is repeated later arrives.
+static bool no_room(uint64_t seed)
+{
+    struct world_cfg cfg = {.seed = seed};
+    struct world w;
+    static void *held[1 << 16];
+    uint32_t count = 0;
+
+    start(&w, &cfg, PLX_SEC(300));
+    bool ok = world_run(&w, in(&w, PLX_SEC(60)), all_asleep) || fail(&w, "not all fell asleep");
+    if (ok) {
+        struct plx_core *k = w.server->cores[0];
+        struct plx_pool *pool = seed % 3 == 0 ? &k->conns : seed % 3 == 1 ? &k->streams : &k->h3_streams;
+        uint32_t leave = seed % 3 == 0 ? 0 : 2;
+        while (pool->free_count > leave && count < sizeof held / sizeof *held)
+            held[count++] = plx_pool_take(pool);
+        ask(&w, 0, 5000, false);
+        if (pool->free_count == leave) {
+            ok = !world_run(&w, in(&w, PLX_SEC(2)), world_all_complete) || fail(&w, "woken without objects");
+            ok = ok && (world_drops(w.server, PLX_DROP_no_room_to_wake) > 0 || fail(&w, "not counted"));
+        }
+        while (count > 0)
+            plx_pool_give(pool, held[--count]);
+        ok = ok && (world_run(&w, in(&w, PLX_SEC(60)), world_all_complete) || fail(&w, "never woken"));
+    }
+    return finish(&w) && ok;
+}
+
+static const struct {
+    const char *name;
+    bool (*run)(uint64_t seed);
+} scenario[] = {
+    {"clean", clean},
+    {"loss", loss},
+    {"key_update", key_update},
+    {"rebinding", rebinding},
+    {"idle", idle},
+    {"closed_by_client", closed_by_client},
+    {"server_stops", server_stops},
+    {"reset", reset},
+    {"no_room", no_room},
+};
+
+int main(int argc, char **argv)
+{
+    const char *env = getenv("PLX_SIM_SEEDS");
+    uint64_t first = 1, seeds = env != NULL ? strtoull(env, NULL, 10) : 3;
+    const char *only = argc > 1 ? argv[1] : NULL;
+    unsigned failed = 0, ran = 0;
+
+    if (argc > 2)
+        first = strtoull(argv[2], NULL, 10), seeds = 1;
+    for (unsigned s = 0; s < sizeof scenario / sizeof *scenario; s++) {
+        if (only != NULL && strcmp(only, scenario[s].name) != 0)
+            continue;
+        bool ok = true;
+        ran++;
+        for (uint64_t seed = first; seed < first + seeds && ok; seed++)
+            if (!scenario[s].run(seed)) {
+                fprintf(stderr, "  replay: %s %s %llu\n", argv[0], scenario[s].name,
+                        (unsigned long long)seed);
+                ok = false;
+            }
+        printf("%s %s (%llu seeds)\n", ok ? "ok" : "not ok", scenario[s].name, (unsigned long long)seeds);
+        failed += !ok;
+    }
+    return failed > 0 || ran == 0;
+}

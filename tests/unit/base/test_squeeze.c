@@ -1,0 +1,96 @@
+// test_squeeze.c -- whatever two blocks hold, one comes out again of the other and the difference.
+
+#include "base/squeeze.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { WORDS = 1024 };
+
+static uint64_t a[WORDS], b[WORDS], back[WORDS];
+static uint8_t text[PLX_SQUEEZE_MAX(WORDS)];
+
+static uint64_t random_word(unsigned *seed)
+{
+    uint64_t v = 0;
+    for (int i = 0; i < 4; i++)
+        v = v << 16 | ((unsigned)rand_r(seed) & 0xffff);
+    return v;
+}
+
+static size_t round_trip(size_t words)
+{
+    memset(text, 0xa5, sizeof text);
+    size_t len = plx_squeeze(a, b, words, text);
+    assert_true(len + PLX_SQUEEZE_SLACK <= PLX_SQUEEZE_MAX(words));
+    memset(back, 0x5a, sizeof back);
+    assert_int_equal(plx_unsqueeze(back, b, words, text), len);
+    assert_memory_equal(back, a, words * sizeof *a);
+    return len;
+}
+
+static void test_equal_is_a_bitmap(void **state)
+{
+    (void)state;
+    memset(a, 7, sizeof a);
+    memcpy(b, a, sizeof b);
+    assert_int_equal(round_trip(WORDS), WORDS / 64);
+    assert_int_equal(round_trip(8), 1);
+}
+
+static void test_single_octets(void **state)
+{
+    (void)state;
+    memset(a, 0, sizeof a);
+    memset(b, 0, sizeof b);
+    for (size_t i = 0; i < WORDS; i += 37)
+        for (unsigned bit = 0; bit < 64; bit++) {
+            a[i] = UINT64_C(1) << bit;
+            assert_int_equal(round_trip(WORDS), WORDS / 64 + 3);
+            a[i] = 0;
+        }
+    a[5] = UINT64_C(0x00ff000000ff0000); // from the third octet to the seventh
+    assert_int_equal(round_trip(WORDS), WORDS / 64 + 2 + 5);
+}
+
+static void test_all_differ(void **state)
+{
+    (void)state;
+    memset(a, 0xff, sizeof a);
+    memset(b, 0, sizeof b);
+    assert_int_equal(round_trip(WORDS) + PLX_SQUEEZE_SLACK, PLX_SQUEEZE_MAX(WORDS));
+}
+
+static void test_random(void **state)
+{
+    unsigned seed = 11;
+
+    (void)state;
+    for (unsigned turn = 0; turn < 2000; turn++) {
+        size_t words = 8 * (1 + (size_t)rand_r(&seed) % (WORDS / 8));
+        unsigned some = 1 + (unsigned)rand_r(&seed) % 100;
+        for (size_t i = 0; i < words; i++) {
+            b[i] = random_word(&seed);
+            a[i] = b[i];
+            if ((unsigned)rand_r(&seed) % some == 0)
+                a[i] ^= random_word(&seed) >> (unsigned)rand_r(&seed) % 64 << (unsigned)rand_r(&seed) % 64;
+        }
+        round_trip(words);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_equal_is_a_bitmap),
+        cmocka_unit_test(test_single_octets),
+        cmocka_unit_test(test_all_differ),
+        cmocka_unit_test(test_random),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
