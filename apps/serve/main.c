@@ -77,6 +77,8 @@ static bool make_engine(struct serve *v, char *err, size_t err_len)
     cfg.handshakes_max = (uint32_t)o->handshakes_max;
     cfg.streams_max = (uint32_t)o->streams_max;
     cfg.buffer_memory = o->buffer_memory;
+    cfg.hibernate_after = PLX_MS(o->hibernate_after_ms);
+    cfg.hibernated_max = (uint32_t)o->hibernated_max;
     cfg.idle_timeout = PLX_MS(o->idle_timeout_ms);
     cfg.tickets = (uint32_t)o->tickets;
     cfg.key_update_packets = o->key_update_packets;
@@ -127,6 +129,11 @@ static void say_stats(void)
         (double)s.busy_ns / 1e9, s.requests > 0 ? (double)s.busy_ns / (double)s.requests : 0,
         (unsigned long long)s.conns_open, (unsigned long long)s.streams_open,
         (unsigned long long)s.buffer_bytes);
+    printf(
+        "hibernated: %llu connections in %llu octets; fell asleep %llu times, woke %llu, found no room %llu\n",
+        (unsigned long long)s.conns_hibernated, (unsigned long long)s.hibernated_bytes,
+        (unsigned long long)s.hibernations, (unsigned long long)s.wakes,
+        (unsigned long long)s.hibernations_refused);
     printf(
         "port: %llu packets in, %llu out; dropped before they reached us %llu, refused when sent %llu; handed over between workers %llu\n",
         (unsigned long long)s.port.rx_packets, (unsigned long long)s.port.tx_packets,

@@ -34,6 +34,8 @@ static const char help[] =
     "  --buffers MIB         memory for send and receive buffers per worker (default 512)\n"
     "  --cache MIB           memory for small files per worker (default 256)\n"
     "  --idle-timeout MS     (default 30000)\n"
+    "  --hibernate-after MS  a connection that was quiet for so long keeps a compact record only (default 10000, 0: never)\n"
+    "  --hibernated N        most of those per worker, besides --conns (default 65536)\n"
     "  --grace MS            how long SIGTERM lets requests finish (default 10000)\n"
     "  --busy-poll           never sleep, also on kernel sockets\n"
     "  --keylog FILE         append TLS secrets (default: $SSLKEYLOGFILE)\n"
@@ -74,6 +76,8 @@ enum {
     OPT_BUFFERS,
     OPT_CACHE,
     OPT_IDLE_TIMEOUT,
+    OPT_HIBERNATE_AFTER,
+    OPT_HIBERNATED,
     OPT_GRACE,
     OPT_BUSY_POLL,
     OPT_KEYLOG,
@@ -156,6 +160,10 @@ static bool take_numbers(struct serve_opts *o, int option, const char *value)
         return number("cache", value, 0, 1 << 20, &o->cache_memory);
     case OPT_IDLE_TIMEOUT:
         return number("idle-timeout", value, 100, 86400000, &o->idle_timeout_ms);
+    case OPT_HIBERNATE_AFTER:
+        return number("hibernate-after", value, 0, 86400000, &o->hibernate_after_ms);
+    case OPT_HIBERNATED:
+        return number("hibernated", value, 1, 1 << 26, &o->hibernated_max);
     default:
         return number("grace", value, 0, 86400000, &o->grace_ms);
     }
@@ -234,6 +242,8 @@ static const struct option longs[] = {
     {"buffers", required_argument, NULL, OPT_BUFFERS},
     {"cache", required_argument, NULL, OPT_CACHE},
     {"idle-timeout", required_argument, NULL, OPT_IDLE_TIMEOUT},
+    {"hibernate-after", required_argument, NULL, OPT_HIBERNATE_AFTER},
+    {"hibernated", required_argument, NULL, OPT_HIBERNATED},
     {"grace", required_argument, NULL, OPT_GRACE},
     {"busy-poll", no_argument, NULL, OPT_BUSY_POLL},
     {"keylog", required_argument, NULL, OPT_KEYLOG},
@@ -312,6 +322,8 @@ bool serve_options(struct serve_opts *o, int argc, char **argv, int *code)
                              .buffer_memory = 512,
                              .cache_memory = 256,
                              .idle_timeout_ms = 30000,
+                             .hibernate_after_ms = 10000,
+                             .hibernated_max = 65536,
                              .grace_ms = 10000,
                              .tickets = 1,
                              .retry = "auto",

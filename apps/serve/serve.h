@@ -36,7 +36,7 @@ struct serve_opts {
     const char *root, *index, *echo, *counters, *access_log, *keylog, *ciphers, *groups, *crypto, *retry,
         *congestion;
     uint64_t workers, conns_max, handshakes_max, streams_max, buffer_memory, cache_memory, idle_timeout_ms,
-        grace_ms, tickets;
+        hibernate_after_ms, hibernated_max, grace_ms, tickets;
     uint64_t key_update_packets;
     bool busy_poll, quiet, has_hq, stats;
     struct port_opts port;

@@ -51,9 +51,10 @@ static struct plan plan_of(struct plx_core *k)
                   {&k->streams, "streams_max", plx_conn_stream_size(), cfg->streams_max},
                   {&k->h3_conns, "conns_max (HTTP/3)", plx_h3_conn_size(), cfg->conns_max},
                   {&k->h3_streams, "streams_max (HTTP/3)", plx_h3_stream_size(), cfg->streams_max}},
-        .tables = {{&k->cids, cfg->conns_max * 8 + asleep * PLX_ASLEEP_CIDS}, // every ID of every connection, and a margin
-                   {&k->odcids, cfg->handshakes_max * 2}, // half full at most
-                   {&k->resets, cfg->conns_max * 2 + asleep}},     // one each, and those that change their path
+        .tables = {{&k->cids, cfg->conns_max * 8 +
+                                  asleep * PLX_ASLEEP_CIDS},   // every ID of every connection, and a margin
+                   {&k->odcids, cfg->handshakes_max * 2},      // half full at most
+                   {&k->resets, cfg->conns_max * 2 + asleep}}, // one each, and those that change their path
         .rings = {{&k->inbox, INBOX_LEN}, {&k->returns, PLX_RETURNS_MAX}},
     };
 }
@@ -73,7 +74,8 @@ static size_t bytes_of(const struct plx_core *k, const struct plan *p)
         sum += plx_table_bytes(p->tables[i].count);
     for (unsigned i = 0; i < RINGS; i++)
         sum += ring_bytes(p->rings[i].len);
-    return sum + plx_berths_bytes(sleepers_of(&k->engine->cfg)) + plx_memo_size() + 64; // 64: what alignment may cost
+    return sum + plx_berths_bytes(sleepers_of(&k->engine->cfg)) + plx_memo_size() +
+           64; // 64: what alignment may cost
 }
 
 static bool cut(struct plx_core *k, const struct plan *p)
