@@ -117,6 +117,9 @@ struct plx_engine_cfg {
     // pointer hibernate. A raw connection with open streams never does.
     bool (*on_hibernate)(void *ctx, struct plx_conn *conn, uint32_t id);
     void (*on_wake)(void *ctx, struct plx_conn *conn, uint32_t id);
+    // Called on a worker in the next breath after plx_core_ring(), with ring_ctx. May be NULL.
+    void (*on_ring)(void *ring_ctx, struct plx_core *core);
+    void *ring_ctx;
     // level: 0 error, 1 warning, 2 information. NULL: to stderr up to warning
     void (*log)(void *ctx, int level, const char *line);
 };
@@ -185,6 +188,11 @@ PLX_API plx_time plx_core_now(const struct plx_core *core);
 // PLX_NEVER takes it back, and after it went off it is unset. A program with many deadlines keeps their order
 // itself. In the past: the next breath. On the worker, from any callback. O(1).
 PLX_API void plx_core_alarm(struct plx_core *core, plx_time at);
+
+// Asks for one call of cfg.on_ring in the worker's next breath, and wakes a worker that sleeps; several rings
+// before it are one. What the caller wrote before is visible there. Any thread, until plx_engine_free(). O(1); a
+// system call only when the worker sleeps.
+PLX_API void plx_core_ring(struct plx_core *core);
 
 // The engine that a worker belongs to. Any thread.
 PLX_API struct plx_engine *plx_core_engine(const struct plx_core *core);

@@ -7,6 +7,7 @@
 #include <plx/engine.h>
 #include <plx/h3.h>
 #include <plx/port.h>
+#include <plx/queue.h>
 #include <plx/types.h>
 
 #endif

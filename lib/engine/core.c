@@ -217,6 +217,10 @@ bool plx_core_breath(struct plx_core *k, plx_time now)
     }
     if (plx_time_reached(k->tick_at, now))
         core_tick(k);
+    if (plx_handoff_answer(k) && k->engine->cfg.on_ring != NULL) {
+        k->engine->cfg.on_ring(k->engine->cfg.ring_ctx, k);
+        did = true;
+    }
     if (k->stop_stage != PLX_STOP_NO)
         core_stop_step(k);
     if (!plx_list_is_empty(&k->ready)) {

@@ -91,7 +91,10 @@ void plx_handoff_drain(struct plx_core *k)
 bool plx_handoff_sleep(struct plx_core *k)
 {
     atomic_store_explicit(&k->sleep.is_asleep, true, memory_order_seq_cst); // S1
-    if (plx_mailbox_count(&k->inbox) == 0 && plx_mailbox_count(&k->returns) == 0)
+    // A core alone has no rings of other cores.
+    bool is_alone = k->engine->core_count == 1;
+    if (!atomic_load_explicit(&k->sleep.is_rung, memory_order_seq_cst) &&
+        (is_alone || (plx_mailbox_count(&k->inbox) == 0 && plx_mailbox_count(&k->returns) == 0)))
         return true;
     plx_handoff_awake(k);
     return false;
@@ -100,4 +103,22 @@ bool plx_handoff_sleep(struct plx_core *k)
 void plx_handoff_awake(struct plx_core *k)
 {
     atomic_store_explicit(&k->sleep.is_asleep, false, memory_order_relaxed);
+}
+
+// Whoever finds the bell rung already may leave: the exchange that answers it comes later, and sees what was written before.
+void plx_core_ring(struct plx_core *k)
+{
+    atomic_thread_fence(memory_order_seq_cst);
+    if (atomic_load_explicit(&k->sleep.is_rung, memory_order_relaxed))
+        return;
+    atomic_store_explicit(&k->sleep.is_rung, true, memory_order_seq_cst);
+    atomic_thread_fence(memory_order_seq_cst); // S2
+    if (atomic_load_explicit(&k->sleep.is_asleep, memory_order_relaxed) && k->ops->wake != NULL)
+        k->ops->wake(k->port, k->queue);
+}
+
+bool plx_handoff_answer(struct plx_core *k)
+{
+    return atomic_load_explicit(&k->sleep.is_rung, memory_order_relaxed) &&
+           atomic_exchange_explicit(&k->sleep.is_rung, false, memory_order_seq_cst);
 }

@@ -24,6 +24,7 @@ struct plx_pkt_hdr;
 
 struct plx_sleep {
     _Atomic bool is_asleep;
+    _Atomic bool is_rung; // plx_core_ring(): somebody wants on_ring
 };
 
 // Which core's the packet is, when that is another of this engine's.
@@ -36,6 +37,8 @@ void plx_handoff_give(struct plx_core *k, struct plx_pkt **pkts, uint16_t count)
 void plx_handoff_collect(struct plx_core *k); // our buffers that came back
 // At the end of the engine: nothing runs any more; what lies in the rings goes home.
 void plx_handoff_drain(struct plx_core *k);
+// Takes back a ring: true when there was one, and what was written before it can be read.
+bool plx_handoff_answer(struct plx_core *k);
 // Around port->wait(). False: something came, do not sleep.
 bool plx_handoff_sleep(struct plx_core *k);
 void plx_handoff_awake(struct plx_core *k);
