@@ -127,6 +127,10 @@ async def fetch_all(args, client, folder, body):
     os.makedirs(folder, exist_ok=True)
     for u in args.urls:
         f = Fetch(u, os.path.join(folder, os.path.basename(urlsplit(u).path) or 'index.html'))
+        if args.pause and fetches:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(asyncio.shield(fetches[-1].done), args.timeout)
+            await asyncio.sleep(args.pause)
         fetches.append(f)
         client.begin(f, body)
     for f in fetches:
@@ -175,6 +179,7 @@ parser.add_argument('--ciphers')
 parser.add_argument('--ticket')
 parser.add_argument('--keylog')
 parser.add_argument('--rebind', action='store_true')
+parser.add_argument('--pause', type=float, help='seconds of silence between one answer and the next request')
 parser.add_argument('--connections', type=int, default=1)
 parser.add_argument('--timeout', type=float, default=200)
 parser.add_argument('urls', nargs='+')

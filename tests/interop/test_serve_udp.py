@@ -161,6 +161,27 @@ def sigint(lab, site):
     return was_alive and ended is not None, f'alive after the first SIGINT: {was_alive}; status after the second: {ended}\n{server.proc.tail()}'
 
 
+def hibernation(lab, site):
+    """Connections that fall asleep between requests: nobody notices, and the server's counters say that they did."""
+    server = servers.plx_serve(lab, site, '--hibernate-after', '200', '--stats')
+    names = ('1.bin', '64k.bin', '10m.bin')
+    got = clients.aioquic(lab, [server.url(n) for n in names], '--pause', '1')
+    bad = [] if got.is_same(site, *names) else [got.explain(site, *names)]
+    b = browser.Browser(lab, server.port, address='127.0.0.1')
+    b.open()
+    for n in names:
+        time.sleep(1)
+        bad += browser.wrong(site, b.fetch((n,)), (n,))
+    b.close()
+    server.proc.signal(signal.SIGTERM)
+    if server.proc.wait_line(r'hibernated: .*woke ([4-9]|\d\d+)[, ]') is None:
+        bad.append('too few connections woke')
+    ended = server.proc.wait(20)
+    if ended != 0:
+        bad.append(f'the server ended with status {ended}')
+    return not bad, '\n'.join([*bad, server.proc.tail()])
+
+
 def garbage(lab, site, server):
     """Random datagrams from a socket of ours: the server lives and serves on."""
     import random
@@ -184,6 +205,7 @@ def test(lab):
             lab.attempt(f'{client} {address}', fetch, lab, site, server, client, address)
     for address in servers.LOOPBACK:
         lab.attempt(f'chromium {address}', chromium, lab, site, server, address)
+    lab.attempt('hibernation', hibernation, lab, site)
     lab.attempt('one_gibibyte', gibibyte, lab, site, server)
     for client in clients.ALL:
         lab.attempt(f'100_streams {client}', streams, lab, site, server, client)
