@@ -24,12 +24,8 @@ void plx_sendbuf_init(struct plx_sendbuf *b)
     *b = (struct plx_sendbuf){0};
 }
 
-enum plx_err plx_sendbuf_reserve(struct plx_sendbuf *b, struct plx_slab *slab, uint32_t extra)
+static enum plx_err ring_grow(struct plx_sendbuf *b, struct plx_slab *slab, uint32_t count)
 {
-    uint32_t count = b->count + extra, cap = b->ring != NULL ? 1u << b->ring_log2 : PLX_SENDBUF_INLINE;
-
-    if (count <= cap)
-        return PLX_OK;
     if (count > PLX_SENDBUF_PIECES_MAX)
         return PLX_ERR_AGAIN;
     unsigned log2 = plx_log2_ceil(count);
@@ -45,6 +41,15 @@ enum plx_err plx_sendbuf_reserve(struct plx_sendbuf *b, struct plx_slab *slab, u
     b->ring_log2 = (uint8_t)log2;
     b->head = 0;
     return PLX_OK;
+}
+
+enum plx_err plx_sendbuf_reserve(struct plx_sendbuf *b, struct plx_slab *slab, uint32_t extra)
+{
+    uint32_t count = b->count + extra;
+
+    if (b->ring == NULL && count <= PLX_SENDBUF_INLINE) // a response
+        return PLX_OK;
+    return b->ring != NULL && count <= 1u << b->ring_log2 ? PLX_OK : ring_grow(b, slab, count);
 }
 
 enum plx_err plx_sendbuf_add(struct plx_sendbuf *b, struct plx_slab *slab, const struct plx_buf *bufs,

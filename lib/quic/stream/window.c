@@ -126,7 +126,7 @@ static bool ring_slide(struct plx_window *w, struct plx_slab *slab, uint64_t to)
 }
 
 // Makes the ring reach number.
-static bool ring_reach(struct plx_window *w, struct plx_slab *slab, uint64_t number)
+__attribute__((noinline)) static bool ring_reach(struct plx_window *w, struct plx_slab *slab, uint64_t number)
 {
     uint64_t span = number - w->base + 1;
     if (span > w->cap && w->cap < w->cap_max) {
@@ -139,15 +139,30 @@ static bool ring_reach(struct plx_window *w, struct plx_slab *slab, uint64_t num
     return span <= w->cap || ring_slide(w, slab, number - w->cap + 1);
 }
 
+// Of a number that was jumped over long ago. Out of the way of the others, as its end below.
+__attribute__((noinline)) static void old_set(struct plx_window *w, uint64_t number, struct plx_stream *slot)
+{
+    uint32_t i = old_at_or_above(w, number);
+    plx_check(i < w->old_count);
+    plx_check(w->old[i].number == number);
+    plx_check(w->old[i].slot == PLX_SLOT_NEW);
+    w->old[i].slot = slot;
+}
+
+__attribute__((noinline)) static void old_close(struct plx_window *w, uint64_t number)
+{
+    uint32_t i = old_at_or_above(w, number);
+    plx_check(i < w->old_count);
+    plx_check(w->old[i].number == number);
+    w->old_count--;
+    memmove(&w->old[i], &w->old[i + 1], (w->old_count - i) * sizeof *w->old);
+}
+
 bool plx_window_set(struct plx_window *w, struct plx_slab *slab, uint64_t number, struct plx_stream *slot)
 {
     plx_check(number < w->limit);
-    if (number < w->base) { // jumped over long ago
-        uint32_t i = old_at_or_above(w, number);
-        plx_check(i < w->old_count);
-        plx_check(w->old[i].number == number);
-        plx_check(w->old[i].slot == PLX_SLOT_NEW);
-        w->old[i].slot = slot;
+    if (number < w->base) {
+        old_set(w, number, slot);
         return true;
     }
     if (number - w->base >= w->cap && !ring_reach(w, slab, number))
@@ -163,11 +178,7 @@ void plx_window_close(struct plx_window *w, uint64_t number)
 {
     w->closed++;
     if (number < w->base) {
-        uint32_t i = old_at_or_above(w, number);
-        plx_check(i < w->old_count);
-        plx_check(w->old[i].number == number);
-        w->old_count--;
-        memmove(&w->old[i], &w->old[i + 1], (w->old_count - i) * sizeof *w->old);
+        old_close(w, number);
         return;
     }
     plx_check(number - w->base < w->cap);
