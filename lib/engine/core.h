@@ -228,6 +228,7 @@ uint16_t plx_core_rx(struct plx_core *k);
 // demux.c
 struct plx_conn *plx_demux_find(struct plx_core *k, const struct plx_pkt_hdr *hdr);
 bool plx_demux_add_cid(struct plx_core *k, const struct plx_conn *c, const struct plx_cid *cid);
+void plx_demux_prefetch_cid(const struct plx_core *k, const struct plx_cid *cid);
 void plx_demux_move_cid(struct plx_core *k, const struct plx_cid *cid, uint32_t value);
 void plx_demux_remove_cid(struct plx_core *k, const struct plx_cid *cid);
 bool plx_demux_add_odcid(struct plx_core *k, struct plx_conn *c, const struct plx_cid *cid);

@@ -48,6 +48,11 @@ bool plx_demux_add_cid(struct plx_core *k, const struct plx_conn *c, const struc
     return plx_table_add(&k->cids, cid_key(cid), plx_pool_idx(&k->conns, c));
 }
 
+void plx_demux_prefetch_cid(const struct plx_core *k, const struct plx_cid *cid)
+{
+    plx_table_prefetch(&k->cids, cid_key(cid));
+}
+
 void plx_demux_move_cid(struct plx_core *k, const struct plx_cid *cid, uint32_t value)
 {
     plx_table_set(&k->cids, cid_key(cid), value);

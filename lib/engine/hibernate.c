@@ -199,6 +199,10 @@ static void route(struct plx_core *k, const struct plx_conn *c, const struct plx
     struct plx_cid cid[PLX_CONN_IMAGE_CIDS];
     unsigned count = plx_conn_cids(c, cid);
 
+    for (unsigned i = 0; i < count; i++) // nobody has touched them for long
+        plx_demux_prefetch_cid(k, &cid[i]);
+    for (unsigned i = 0; i < e->reset_count; i++)
+        plx_table_prefetch(&k->resets, e->reset_key[i]);
     for (unsigned i = 0; i < count; i++)
         plx_demux_move_cid(k, &cid[i], value);
     for (unsigned i = 0; i < e->reset_count; i++)
@@ -252,7 +256,7 @@ static bool hibernate(struct plx_core *k, struct plx_conn *c)
             record_free(b, head);
         }
     }
-    plx_bytes_wipe(b->image, b->size);
+    plx_conn_image_blank((uint8_t *)b->image + b->conn_at);
     return ok;
 }
 
@@ -324,7 +328,7 @@ struct plx_conn *plx_hibernate_wake(struct plx_core *k, uint32_t berth)
     record_read(b, berth);
     plx_unsqueeze(b->image, b->pattern[head->is_server], b->size / 8, b->text);
     struct plx_conn *c = objects_make(k, head->has_h3);
-    plx_bytes_wipe(b->image, b->size);
+    plx_conn_image_blank((uint8_t *)b->image + b->conn_at);
     if (c == NULL) {
         plx_core_drop(k, PLX_DROP_no_room_to_wake);
         return NULL;
