@@ -150,14 +150,15 @@ static bool all_asleep(struct world *w)
     return asleep(w) == w->clients;
 }
 
-// Rounds of sleep and requests, on both clients.
+// Rounds of sleep and requests, on both clients. (Idle timeouts of 150 s: a goodbye that is lost must not keep the other end beyond what
+// world_fini() waits.)
 static bool rounds(struct world_cfg *cfg, bool with_new_keys)
 {
     unsigned seed = (unsigned)cfg->seed;
     struct world w;
 
     cfg->clients = 2;
-    start(&w, cfg, PLX_SEC(300));
+    start(&w, cfg, PLX_SEC(150));
     bool ok =
         world_run(&w, in(&w, PLX_SEC(60)), world_all_complete) || fail(&w, "the first answers are missing");
     for (unsigned n = 0; n < ROUNDS && ok; n++) {
@@ -227,7 +228,7 @@ static bool closed_by_client(uint64_t seed)
     struct world_cfg cfg = {.seed = seed};
     struct world w;
 
-    start(&w, &cfg, PLX_SEC(300));
+    start(&w, &cfg, PLX_SEC(150));
     bool ok = world_run(&w, in(&w, PLX_SEC(60)), all_asleep) || fail(&w, "not all fell asleep");
     if (ok) {
         struct plx_conn *c = plx_core_wake_conn(w.client[0].engine->cores[0], bed[0].id);
@@ -249,7 +250,7 @@ static bool server_stops(uint64_t seed)
     struct world_cfg cfg = {.seed = seed, .clients = 2};
     struct world w;
 
-    start(&w, &cfg, PLX_SEC(300));
+    start(&w, &cfg, PLX_SEC(150));
     bool ok = world_run(&w, in(&w, PLX_SEC(60)), all_asleep) || fail(&w, "not all fell asleep");
     plx_core_stop(w.server->cores[0], in(&w, PLX_SEC(60)));
     ok = ok && (world_run(&w, in(&w, PLX_SEC(20)), is_stopped) || fail(&w, "the server waits for nothing"));
@@ -268,7 +269,7 @@ static bool reset(uint64_t seed)
     uint8_t dgram[64];
     struct world w;
 
-    start(&w, &cfg, PLX_SEC(300));
+    start(&w, &cfg, PLX_SEC(150));
     bool ok = world_run(&w, in(&w, PLX_SEC(60)), world_all_complete) || fail(&w, "no answer");
     const struct plx_conn *c = w.client[0].conn;
     ok = ok && (c != NULL || fail(&w, "asleep already"));
@@ -303,7 +304,7 @@ static bool no_room(uint64_t seed)
     static void *held[1 << 16];
     uint32_t count = 0;
 
-    start(&w, &cfg, PLX_SEC(300));
+    start(&w, &cfg, PLX_SEC(150));
     bool ok = world_run(&w, in(&w, PLX_SEC(60)), all_asleep) || fail(&w, "not all fell asleep");
     if (ok) {
         struct plx_core *k = w.server->cores[0];
