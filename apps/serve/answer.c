@@ -70,6 +70,18 @@ static time_t http_date(const struct plx_field *f)
     return end != NULL && *end == '\0' ? timegm(&tm) : -1;
 }
 
+// Whether any field is there that the answer depends on: if-..., range.
+static bool has_conditions(const struct plx_h3_head *head)
+{
+    for (uint16_t i = 0; i < head->field_count; i++) {
+        const struct plx_field *f = &head->fields[i];
+        if ((f->name_len > 3 && memcmp(f->name, "if-", 3) == 0) ||
+            (f->name_len == 5 && memcmp(f->name, "range", 5) == 0))
+            return true;
+    }
+    return false;
+}
+
 // Section 13.2.2, in its order. 0: go on.
 static uint16_t precondition(const struct plx_h3_head *head, const struct file *f)
 {
@@ -159,7 +171,7 @@ void answer_get(struct site *s, const struct plx_h3_head *head, struct answer *a
 {
     char name[NAME_MAX_LEN];
     uint16_t status = 500;
-    bool wants_slash;
+    bool wants_slash = false;
 
     memset(a, 0, offsetof(struct answer, location));
     a->location[0] = a->range[0] = '\0';
@@ -168,11 +180,13 @@ void answer_get(struct site *s, const struct plx_h3_head *head, struct answer *a
         refuse(a, 405);
         return;
     }
-    if (path_to_name((const char *)head->path.p, head->path.len, name) < 0) {
+    a->file = site_route(s, &head->path);
+    if (a->file == NULL && path_to_name((const char *)head->path.p, head->path.len, name) < 0) {
         refuse(a, head->path.len >= NAME_MAX_LEN ? 414 : 400);
         return;
     }
-    a->file = site_open(s, name, &status, &wants_slash);
+    if (a->file == NULL && (a->file = site_open(s, name, &status, &wants_slash)) != NULL)
+        site_route_add(s, &head->path, a->file);
     if (a->file == NULL) {
         if (wants_slash && !path_from_name(name, (const char *)head->path.p, head->path.len, a->location,
                                            sizeof a->location)) {
@@ -185,6 +199,8 @@ void answer_get(struct site *s, const struct plx_h3_head *head, struct answer *a
     struct file *f = a->file;
     a->status = 200;
     a->end = f->size;
+    if (!has_conditions(head))
+        return;
     if ((status = precondition(head, f)) != 0) {
         a->status = status;
         a->first = a->end = 0;

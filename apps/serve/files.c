@@ -167,6 +167,13 @@ static void ring_front(struct site *s, struct file *f)
     s->newest.older = f;
 }
 
+static void routes_forget(struct site *s, const struct file *f)
+{
+    for (unsigned i = 0; i < ROUTES; i++)
+        if (s->routes[i].file == f)
+            s->routes[i].file = NULL;
+}
+
 static void cache_remove(struct site *s, struct file *f)
 {
     struct file **at = &s->bucket[bucket_of(f->name)];
@@ -177,6 +184,7 @@ static void cache_remove(struct site *s, struct file *f)
     ring_remove(f);
     s->cached_bytes -= weight(f);
     f->is_cached = false;
+    routes_forget(s, f);
     if (f->block != NULL)
         plx_h3_block_free(f->block);
     f->block = NULL;
@@ -247,6 +255,55 @@ static int open_name(struct site *s, const char *name, struct stat *st, bool *wa
     return fd;
 }
 
+static struct file *use(struct site *s, struct file *f)
+{
+    if (s->newest.older != f) {
+        ring_remove(f);
+        ring_front(s, f);
+    }
+    f->users++;
+    return f;
+}
+
+// --- the short way ------------------------------------------------------------------------------------------
+
+static struct route *route_of(struct site *s, const struct plx_span *path)
+{
+    uint64_t first = 0, last = 0;
+
+    if (path->len < sizeof first || path->len > ROUTE_LEN_MAX) {
+        memcpy(&last, path->p, path->len < sizeof last ? path->len : 0);
+    } else {
+        memcpy(&first, path->p, sizeof first);
+        memcpy(&last, path->p + path->len - sizeof last, sizeof last);
+    }
+    return &s->routes[((first ^ last * 31 ^ path->len) * UINT64_C(0x9e3779b97f4a7c15)) >> 57];
+}
+_Static_assert(ROUTES == 1 << (64 - 57), "the top bits choose");
+
+struct file *site_route(struct site *s, const struct plx_span *path)
+{
+    const struct route *r = route_of(s, path);
+
+    if (r->file == NULL || r->len != path->len || memcmp(r->path, path->p, path->len) != 0 ||
+        plx_core_now(s->core).ns - r->file->checked.ns >= check_every.ns)
+        return NULL;
+    return use(s, r->file);
+}
+
+void site_route_add(struct site *s, const struct plx_span *path, struct file *f)
+{
+    struct route *r = route_of(s, path);
+
+    if (!f->is_cached || path->len > ROUTE_LEN_MAX)
+        return;
+    r->file = f;
+    r->len = (uint32_t)path->len;
+    memcpy(r->path, path->p, path->len);
+}
+
+// --- the long way -------------------------------------------------------------------------------------------
+
 struct file *site_open(struct site *s, const char *name, uint16_t *status, bool *wants_slash)
 {
     struct file *f = cache_find(s, name);
@@ -254,12 +311,8 @@ struct file *site_open(struct site *s, const char *name, uint16_t *status, bool 
     struct stat st;
 
     *wants_slash = false;
-    if (f != NULL && now.ns - f->checked.ns < check_every.ns) {
-        ring_remove(f);
-        ring_front(s, f);
-        f->users++;
-        return f;
-    }
+    if (f != NULL && now.ns - f->checked.ns < check_every.ns)
+        return use(s, f);
     int fd = open_name(s, name, &st, wants_slash);
     if (fd < 0) {
         *status = *wants_slash ? 301 : status_of(errno);

@@ -72,12 +72,22 @@ struct block { // of a large file, on its way out
     uint8_t data[BLOCK_LEN];
 };
 
+// A path as clients write it, and the file of the cache that it names: nothing is decoded, and no name compared, for what is asked for again and
+// again. Emptied when the file leaves the cache.
+enum { ROUTES = 128, ROUTE_LEN_MAX = 112 };
+struct route {
+    struct file *file; // NULL: empty
+    uint32_t len;
+    char path[ROUTE_LEN_MAX];
+};
+
 struct site { // of one worker
     const struct serve_opts *opts;
     struct plx_core *core;
     const struct plx_engine *engine;
     int root; // folder
     struct file *bucket[CACHE_BUCKETS];
+    struct route routes[ROUTES];
     struct file newest; // ring of cached files by last use: newest.older is the newest
     uint64_t cached_bytes;
     struct block *free_blocks;
@@ -99,6 +109,10 @@ bool site_init(struct site *s, const struct serve_opts *opts, struct plx_core *c
 void site_fini(struct site *s);
 // The file of that name, with one user more; NULL and an HTTP status in *status. `wants_slash`: it is a folder, and the name lacks its slash.
 struct file *site_open(struct site *s, const char *name, uint16_t *status, bool *wants_slash);
+// The same for a path that was resolved before, and whose file has been looked at lately; NULL: take the long way.
+struct file *site_route(struct site *s, const struct plx_span *path);
+// The long way has led to this file.
+void site_route_add(struct site *s, const struct plx_span *path, struct file *f);
 void file_release(struct file *f);
 
 // answer.c: what to say to a request. Everything that a response needs, decided before anything is sent.
