@@ -105,6 +105,9 @@ bool port_opts_take(struct port_opts *o, int option, const char *value, char *er
         }
         o->is_ethdev = strcmp(value, "ethdev") == 0;
         return true;
+    case PORT_OPT_UDP:
+        o->udp = value;
+        return true;
     case PORT_OPT_DEVICE:
         o->device = value;
         return true;
@@ -131,6 +134,10 @@ static bool make_port(struct port_opts *o, struct plx_engine_cfg *cfg, char *err
         }
         cfg->port = plx_port_udp();
     } else {
+        if (o->udp != NULL) {
+            snprintf(err, err_len, "--udp is for --driver udp");
+            return false;
+        }
         if (o->ip_count == 0) {
             snprintf(err, err_len,
                      "--driver ethdev needs --ip ADDRESS/PREFIX: the kernel's addresses are not ours");
@@ -155,7 +162,7 @@ bool port_opts_apply(struct port_opts *o, struct plx_engine_cfg *cfg, char *err,
 {
     if (!make_port(o, cfg, err, err_len))
         return false;
-    cfg->port_args = o->device;
+    cfg->port_args = o->is_ethdev ? o->device : o->udp;
     cfg->ip = o->ip;
     cfg->ip_prefix = o->prefix;
     cfg->ip_count = o->ip_count;

@@ -1,6 +1,7 @@
 // port_opts.h -- the options by which every program of ours says what carries its packets.
 //
 //   --driver udp|ethdev   kernel sockets (default), or a DPDK port
+//   --udp WORDS           kernel sockets: what to do without (nogso, nogro, nosteer), separated by commas
 //   --device NAME         DPDK port, by default the first
 //   --ip ADDRESS/PREFIX   our address on a DPDK port; may be given for IPv4 and for IPv6
 //   --gateway ADDRESS     the way out of those networks; one per family
@@ -18,7 +19,7 @@ enum { PORT_OPTS_IPS_MAX = 8 };
 
 struct port_opts {
     bool is_ethdev;
-    const char *device, *pcap;
+    const char *device, *udp, *pcap;
     struct plx_addr ip[PORT_OPTS_IPS_MAX];
     uint8_t prefix[PORT_OPTS_IPS_MAX];
     uint16_t ip_count;
@@ -32,6 +33,7 @@ struct port_opts {
 enum {
     PORT_OPT_FIRST = 1000,
     PORT_OPT_DRIVER = PORT_OPT_FIRST,
+    PORT_OPT_UDP,
     PORT_OPT_DEVICE,
     PORT_OPT_IP,
     PORT_OPT_GATEWAY,
@@ -43,11 +45,12 @@ enum {
 // clang-format off
 #define PORT_OPTS_LONG                                                                                                  \
     {"driver", required_argument, NULL, PORT_OPT_DRIVER}, {"device", required_argument, NULL, PORT_OPT_DEVICE},         \
-        {"ip", required_argument, NULL, PORT_OPT_IP}, {"gateway", required_argument, NULL, PORT_OPT_GATEWAY},           \
+        {"udp", required_argument, NULL, PORT_OPT_UDP}, {"ip", required_argument, NULL, PORT_OPT_IP}, {"gateway", required_argument, NULL, PORT_OPT_GATEWAY},           \
         {"vlan", required_argument, NULL, PORT_OPT_VLAN}, {"mtu", required_argument, NULL, PORT_OPT_MTU},               \
         {"pcap", required_argument, NULL, PORT_OPT_PCAP}
 #define PORT_OPTS_HELP                                                                                                  \
     "  --driver udp|ethdev   kernel sockets (default), or a DPDK port that bypasses the kernel\n"                       \
+    "  --udp WORDS           kernel sockets: do without nogso, nogro, nosteer (commas between)\n"                       \
     "  --device NAME         DPDK port; by default the first one\n"                                                     \
     "  --ip ADDRESS/PREFIX   our address on a DPDK port; again for more, and for IPv6\n"                                \
     "  --gateway ADDRESS     the way out of those networks; again for the other family\n"                               \

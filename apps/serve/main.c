@@ -108,6 +108,8 @@ static void say_start(const struct serve_opts *o)
     }
     printf(", root %s, %u worker%s, %s\n", o->root, plx_engine_workers(engine),
            plx_engine_workers(engine) == 1 ? "" : "s", plx_engine_describe(engine));
+    if (plx_engine_workers(engine) > 1)
+        printf("plx-serve: packets find their worker %s\n", caps->steering);
     fflush(stdout);
 }
 

@@ -121,22 +121,21 @@ static bool sock_make(const struct udp_port *p, struct udp_sock *s, const struct
 // --- steering ----------------------------------------------------------------------------------------------
 
 // A classic BPF program over the UDP payload whose result is the number of the queue: the low seven bits of the first octet of
-// the destination connection ID, where it can be one of ours. That is everything but a client's Initial and 0-RTT
-// packets (version 1: types 0 and 1), whose IDs may be the client's own invention: their result is out of range, and
-// then the kernel chooses by the hash of the tuple, as it does for all datagrams without the program.
+// the destination connection ID, if that has the eight octets of ours (a short header does not say: there it is always
+// ours). It is what the engine's hand-over goes by, packet for packet, so that nothing is left for it to do. The ID that a client
+// invents for its first packets may have eight octets too, and then name a core by accident; it mostly names none: the result is out of
+// range, and then the kernel chooses by the hash of the tuple, as it does for all datagrams without the program. False with errno set.
 bool udp_sock_steer(const struct udp_sock *s)
 {
-    enum { OWN_CORE = 0x7f, LONG_HEADER = 0x80, LONG_TYPE_LATE = 0x20, NOBODY = 0xffff };
+    enum { OWN_CORE = 0x7f, LONG_HEADER = 0x80, OWN_LEN = 8, NOBODY = 0xffff };
     static struct sock_filter code[] = {
         BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 0),
         BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, LONG_HEADER, 2, 0),
         BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 1), // short header: the ID follows at once
-        BPF_JUMP(BPF_JMP | BPF_JA, 5, 0, 0),
-        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, LONG_TYPE_LATE, 0, 5), // Handshake or Retry
-        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 5),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 3, 0), // an ID without octets
+        BPF_JUMP(BPF_JMP | BPF_JA, 3, 0, 0),
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 5), // long header: behind the version, with its length in front
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, OWN_LEN, 0, 3),
         BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 6),
-        BPF_JUMP(BPF_JMP | BPF_JA, 0, 0, 0),
         BPF_STMT(BPF_ALU | BPF_AND | BPF_K, OWN_CORE),
         BPF_STMT(BPF_RET | BPF_A, 0),
         BPF_STMT(BPF_RET | BPF_K, NOBODY),

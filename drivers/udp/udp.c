@@ -6,9 +6,9 @@
 // kernel chooses, one per family and queue; source_open() gives more of them.
 //
 // cfg->args: words separated by commas. "nogso", "nogro": do without, to compare, or where a device lies about it.
-// "steer": with several queues, datagrams reach the queue that the first octet of their connection ID names (its low
-// seven bits, as the plain codec writes them); without it the kernel goes by the tuple, and a peer whose address changes
-// lands on another queue.
+// With several queues, datagrams reach the queue that the first octet of their connection ID names (its low seven bits, as the
+// plain codec writes them). "nosteer": the kernel goes by the tuple instead, and a peer whose address changes lands on another queue;
+// for who shares the addresses with another process, whose sockets would be none of the queues counted here.
 //
 // Sleeping and waking: wait() sleeps in ppoll() on the epoll set, in which the queue's eventfd stands beside its
 // sockets. wake() writes to the eventfd only if no earlier wake() is still unseen, so that a burst of hand-offs costs
@@ -120,23 +120,44 @@ static bool kernel_has(struct udp_port *p, bool *gso, bool *gro)
 
 static enum plx_err args_read(struct udp_port *p, const char *args, char *err, size_t err_len)
 {
-    p->want_gso = p->want_gro = true;
+    p->want_gso = p->want_gro = p->want_steer = true;
     for (const char *at = args == NULL ? "" : args; *at != '\0';) {
         size_t len = strcspn(at, ",");
         if (len == 5 && memcmp(at, "nogso", 5) == 0) {
             p->want_gso = false;
         } else if (len == 5 && memcmp(at, "nogro", 5) == 0) {
             p->want_gro = false;
-        } else if (len == 5 && memcmp(at, "steer", 5) == 0) {
-            p->want_steer = true;
+        } else if (len == 7 && memcmp(at, "nosteer", 7) == 0) {
+            p->want_steer = false;
         } else {
-            snprintf(err, err_len, "udp: unknown driver argument \"%.*s\"; there are nogso, nogro and steer",
-                     (int)len, at);
+            snprintf(err, err_len,
+                     "udp: unknown driver argument \"%.*s\"; there are nogso, nogro and nosteer", (int)len,
+                     at);
             return PLX_ERR_INVALID;
         }
         at += len + (at[len] == ',');
     }
     return PLX_OK;
+}
+
+static void steering_say(const struct udp_port *p, const struct plx_port_cfg *cfg, char *out, size_t out_len)
+{
+    if (!p->is_shared)
+        return;
+    if (cfg->listen_count == 0) { // each queue has sockets of its own
+        snprintf(out, out_len, "by the port that the answered packet came from");
+        return;
+    }
+    if (p->is_steered) {
+        snprintf(out, out_len, "by connection ID, a BPF program on the sockets");
+        return;
+    }
+    snprintf(
+        out, out_len,
+        "by the kernel's hash of addresses and ports, and handed over in software where that is wrong; not by "
+        "connection ID: %s%s",
+        p->want_steer ? "the kernel took no BPF program on its sockets: " : "",
+        p->want_steer ? strerror(p->steer_errno) : "nosteer was asked for");
 }
 
 static void caps_fill(const struct udp_port *p, const struct plx_port_cfg *cfg, struct plx_port_caps *caps)
@@ -156,6 +177,7 @@ static void caps_fill(const struct udp_port *p, const struct plx_port_cfg *cfg, 
         .tx_csum = true,
         .numa_node = -1,
     };
+    steering_say(p, cfg, caps->steering, sizeof caps->steering);
     if (first != NULL) {
         caps->bound = first->bound;
         if (getsockopt(first->fd, SOL_SOCKET, SO_RCVBUF, &granted, &len) != 0)
@@ -200,9 +222,12 @@ static enum plx_err queues_open(struct udp_port *p, const struct plx_port_cfg *c
         if (e != PLX_OK)
             return e;
     }
-    p->is_steered = p->want_steer && p->is_shared;
-    for (uint16_t l = 0; l < cfg->listen_count; l++) // a program belongs to all sockets of an address
-        p->is_steered = p->is_steered && udp_sock_steer(&p->queues[0]->socks[l]);
+    p->is_steered = p->want_steer && p->is_shared && cfg->listen_count > 0;
+    for (uint16_t l = 0; l < cfg->listen_count && p->is_steered;
+         l++) { // a program belongs to all sockets of an address
+        p->is_steered = udp_sock_steer(&p->queues[0]->socks[l]);
+        p->steer_errno = errno;
+    }
     return PLX_OK;
 }
 

@@ -121,6 +121,7 @@ struct udp_port {
     bool want_gso, want_gro;
     bool is_shared; // several queues on one address: SO_REUSEPORT
     bool want_steer, is_steered;
+    int steer_errno; // why not
 };
 
 // --- pool.c: memory of a queue -----------------------------------------------------------------------------
@@ -148,7 +149,7 @@ bool udp_sa_read(const union udp_sa *sa, struct plx_addr *a);
 #define UDP_SLOT_ANY UINT32_MAX
 struct udp_sock *udp_sock_open(struct udp_port *p, struct udp_queue *q, const struct plx_addr *at,
                                uint32_t slot);
-// Lets the kernel choose among the queues of the address by the core number in connection IDs of the plain codec.
+// Lets the kernel choose among the queues of the address by the core number in connection IDs of the plain codec. False with errno set.
 bool udp_sock_steer(const struct udp_sock *s);
 void udp_sock_close(struct udp_queue *q, struct udp_sock *s);
 bool udp_socks_init(struct udp_queue *q, uint32_t listeners);

@@ -61,6 +61,8 @@ struct plx_port_caps {
     int numa_node;         // of the device: the engine keeps its memory there; -1: none in particular
     struct plx_addr bound; // datagrams: the first listen address in force, with the port that a 0 became
     char describe[160];    // one line for people: driver, device, offloads in force, instruction sets, …
+    // for people, where there are several queues: how packets find theirs, and why what would be better is not in force
+    char steering[256];
 };
 
 struct plx_port_cfg {

@@ -60,7 +60,8 @@ def options(bed):
             ((*pair, '--ciphers', 'NONE'), 'NONE'), ((*pair, '--groups', 'none'), 'none'), ((*pair, '--crypto', 'rot13'), 'rot13'),
             ((*pair, '--access-log', '/nonexistent/log'), '/nonexistent/log'), ((*pair, '--keylog', '/nonexistent/log'), '/nonexistent/log'),
             ((*pair, '--listen', '192.0.2.1:1'), '192.0.2.1'), ((*pair, '--vlan', '5'), '--driver ethdev'),
-            ((*pair, '--driver', 'ethdev'), '--ip'), ((*pair, '--device', 'pigeon', '--driver', 'udp'), '--device')]
+            ((*pair, '--driver', 'ethdev'), '--ip'), ((*pair, '--device', 'pigeon', '--driver', 'udp'), '--device'),
+            ((*pair, '--udp', 'fast'), 'nosteer'), ((*pair, '--udp', 'nosteer', '--driver', 'ethdev', '--ip', '10.0.0.1/8'), '--driver udp')]
     for argv, text in rows:
         code, out, err = bed.run(serve, *(() if '--listen' in argv else at), *argv)
         bed.check(f'start {" ".join(argv[-2:])[-40:]}', code == 1 and text in err and out == '', f'{code} {out} {err}')
@@ -96,6 +97,23 @@ certificates = ( {{ cert = "{bed.cert}"; key = "{bed.key}"; }} );
     for i, (text, what) in enumerate(rows):
         code, out, err = bed.run(bed.program('plx-serve'), '--config', bed.write('bad.conf', text))
         bed.check(f'config {i} {text.splitlines()[-1][:30]}', code == 2 and what in err, f'{code} {out} {err}')
+
+
+# --- several workers ----------------------------------------------------------------------------------------
+
+def workers(bed):
+    for words, says in ((), 'by connection ID'), (('--udp', 'nosteer'), 'nosteer was asked for'):
+        server = bed.serve('--root', bed.path('site'), '--workers', '2', '--stats', *words)
+        bed.check(f'workers {words}: start says how packets find theirs', server.wait_text(r'^plx-serve: packets find their worker .*' + says),
+                  server.text())
+        replies = [bed.get(server, '/index.html') for _ in range(8)]
+        bed.check(f'workers {words}: answers', all(r.status == 200 and r.body == b'the index' for r in replies), replies[-1])
+        bed.check(f'workers {words}: it ends', server.end() == 0, server.text())
+        handed = re.search(r'handed over between workers (\d+)', server.text())
+        bed.check(f'workers {words}: handed over', handed and (words or handed.group(1) == '0'), server.text())
+    server = bed.serve('--root', bed.path('site'), '--workers', '1')
+    bed.check('one worker: nothing to find', 'packets find' not in server.text(), server.text())
+    server.end()
 
 
 # --- the access log -----------------------------------------------------------------------------------------
@@ -269,6 +287,7 @@ def main(bed):
     options(bed)
     configuration(bed)
     access_log(bed)
+    workers(bed)
     moving_files(bed)
     huge(bed)
     signals(bed)

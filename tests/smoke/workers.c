@@ -6,7 +6,11 @@
 // pause, all workers write one key log, ticket keys rotate at every tick and token keys now and then, connections update their keys; and in the end
 // the server is told to stop, from a thread that is none of its own, in the middle of downloads, which it finishes.
 //
-//   workers      exit status 0 when every octet arrived, packets were handed over, and everything went home
+// Twice: where the kernel goes by addresses alone, and where the program on the sockets goes by connection ID (drivers/udp). Then
+// every packet reaches the right worker at once, also right after a change of port in the middle of a handshake or a download, and
+// there is nothing to hand over.
+//
+//   workers [steered]    exit status 0 when every octet arrived, everything went home, and packets were handed over (steered: none was)
 
 #include <arpa/inet.h>
 #include <poll.h>
@@ -27,6 +31,7 @@ static struct plx_addr target;
 static _Atomic bool is_over, is_long; // the second act: long downloads, and the server stops
 static _Atomic unsigned complete, broken, closed_conns, begun;
 static uint64_t rotations; // of worker 0
+static bool is_steered;
 
 // --- the server ---------------------------------------------------------------------------------------------
 
@@ -66,6 +71,7 @@ static struct plx_engine *server_new(const char *keylog)
     plx_engine_cfg_init(&cfg);
     plx_check(plx_addr_parse("127.0.0.1:0", &listen));
     cfg.port = plx_port_udp();
+    cfg.port_args = is_steered ? NULL : "nosteer";
     cfg.listen = &listen;
     cfg.listen_count = 1;
     cfg.workers = 2;
@@ -386,13 +392,14 @@ static bool is_home(struct plx_engine *e)
     return ok;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     struct watcher watcher;
     pthread_t thread, relayer;
     struct plx_core_stats s;
     char keylog[] = "/tmp/plx-workers-XXXXXX";
 
+    is_steered = argc > 1 && strcmp(argv[1], "steered") == 0;
     (void)world_body(); // before there are threads
     int fd = mkstemp(keylog);
     plx_check(fd >= 0 && close(fd) == 0);
@@ -414,7 +421,16 @@ int main(void)
     pthread_join(relayer, NULL);
 
     plx_engine_stats(server, UINT16_MAX, &s);
-    ok &= expect(s.handed_over > 0, "no packet was handed over");
+    ok &= expect(plx_engine_caps(server)->steer_by_cid == is_steered,
+                 "the sockets are not as they were asked for");
+    ok &= expect(rebound > 0, "no port was changed");
+    ok &= expect(is_steered || s.handed_over > 0, "no packet was handed over");
+    ok &= expect(!is_steered || s.handed_over == 0, "a packet reached the wrong worker");
+    for (uint16_t i = 0; i < 2; i++) {
+        struct plx_core_stats of_one;
+        plx_engine_stats(server, i, &of_one);
+        ok &= expect(of_one.conns_opened > 0, "a worker had no connection");
+    }
     ok &= expect(s.handed_over == s.taken_over, "not every packet that was handed over was taken");
     ok &= expect(is_home(server), "something is still in a mailbox");
     ok &= expect(rotations > 200, "not all keys were rotated");

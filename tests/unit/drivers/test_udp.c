@@ -286,7 +286,7 @@ static void test_queues_share_an_address(void **state)
 {
     (void)state;
     enum { SOURCES = 64 };
-    struct end server = end_open("127.0.0.1:0", 2, 0, NULL), client = end_open(NULL, 1, 0, NULL);
+    struct end server = end_open("127.0.0.1:0", 2, 0, "nosteer"), client = end_open(NULL, 1, 0, NULL);
     struct plx_addr from[SOURCES];
     struct plx_pkt *tx[SOURCES], *rx[SOURCES], *back;
     unsigned got[2];
@@ -336,24 +336,27 @@ static void test_connection_ids_steer(void **state)
 {
     (void)state;
     enum { QUEUES = 3 };
-    struct end server = end_open("127.0.0.1:0", QUEUES, 0, "steer"), client = end_open(NULL, 1, 0, NULL);
+    struct end server = end_open("127.0.0.1:0", QUEUES, 0, NULL), client = end_open(NULL, 1, 0, NULL);
     static const struct {
-        uint8_t first, core; // octet 0, and the one in the connection ID; bit 7 is the epoch
+        uint8_t first, core; // octet 0, and the first of the connection ID; bit 7 is the epoch
+        uint8_t len;         // of the ID, in a long header
         bool is_tuple;       // the tuple decides
     } row[] = {
-        {0x40, 0, false}, {0x41, 1, false},    {0x5f, 2, false},   {0x40, 0x82, false},
-        {0xe0, 1, false}, {0xe3, 0x82, false}, {0xf0, 0, false},   {0xc0, 1, true},
-        {0xd0, 2, true},  {0x40, 3, true},     {0x40, 0x7f, true},
+        {0x40, 0, 0, false}, {0x41, 1, 0, false},    {0x5f, 2, 0, false}, {0x40, 0x82, 0, false},
+        {0xe0, 1, 8, false}, {0xe3, 0x82, 8, false}, {0xf0, 0, 8, false}, {0xc0, 1, 8, false},
+        {0xd0, 2, 8, false}, {0xc0, 1, 9, true},     {0xe0, 2, 7, true},  {0xe0, 1, 0, true},
+        {0xc0, 3, 8, true},  {0xd0, 0x7f, 8, true},  {0x40, 3, 0, true},  {0x40, 0x7f, 0, true},
     };
     unsigned by_tuple = QUEUES;
     struct plx_pkt *pkt;
     assert_true(server.caps.steer_by_cid);
     assert_non_null(strstr(server.caps.describe, "connection ID"));
+    assert_non_null(strstr(server.caps.steering, "BPF"));
     for (unsigned i = 0; i < sizeof row / sizeof *row; i++) {
         assert_int_equal(client.port->ops->take(client.port, 0, &pkt, 1), 1);
         fill(pkt, i, 1200, &server.caps.bound, 0);
         pkt->data[0] = row[i].first;
-        pkt->data[5] = 8;
+        pkt->data[5] = row[i].len;
         pkt->data[row[i].first & 0x80 ? 6 : 1] = row[i].core;
         assert_int_equal(client.port->ops->tx(client.port, 0, &pkt, 1), 1);
         unsigned at = 0;
@@ -379,6 +382,47 @@ static void test_connection_ids_steer(void **state)
     assert_int_equal(got, 1);
     end_close(&client);
     end_close(&server);
+}
+
+// A program on each address, and none where it was not wanted.
+static void test_every_listener_steers(void **state)
+{
+    (void)state;
+    for (unsigned without = 0; without < 2; without++) {
+        struct plx_addr at[3];
+        assert_true(plx_addr_parse("127.0.0.1:0", &at[0]) && plx_addr_parse("127.0.0.2:0", &at[1]) &&
+                    plx_addr_parse("[::1]:0", &at[2]));
+        struct plx_port_cfg cfg = {.args = without ? "nogso,nosteer" : "nogso",
+                                   .listen = at,
+                                   .listen_count = 3,
+                                   .queues = 4,
+                                   .numa_node = -1};
+        struct end server = {.port = plx_port_udp()}, client = end_open(NULL, 1, 0, NULL);
+        char err[256] = "";
+        assert_int_equal(server.port->ops->open(server.port, &cfg, &server.caps, err, sizeof err), PLX_OK);
+        assert_int_equal(server.caps.steer_by_cid, !without);
+        assert_true(without == (strstr(server.caps.steering, "nosteer") != NULL));
+        for (unsigned l = 0; l < 3; l++) {
+            unsigned right = 0;
+            for (uint8_t core = 0; core < 4; core++) {
+                struct plx_pkt *pkt;
+                assert_int_equal(client.port->ops->take(client.port, 0, &pkt, 1), 1);
+                fill(pkt, l, 100, &queue_of(&server, 0)->socks[l].bound, 0);
+                pkt->data[0] = 0x40;
+                pkt->data[1] = core;
+                assert_int_equal(client.port->ops->tx(client.port, 0, &pkt, 1), 1);
+                unsigned at_queue = 0;
+                while (at_queue < 4 && receive_one(&server, (uint16_t)at_queue, &pkt) == 0)
+                    at_queue++;
+                assert_true(at_queue < 4);
+                give_all(&server, (uint16_t)at_queue, &pkt, 1);
+                right += at_queue == core;
+            }
+            assert_int_equal(right, without ? 1 : 4); // one source: without the program all went to one queue
+        }
+        end_close(&client);
+        end_close(&server);
+    }
 }
 
 // --- much at once ------------------------------------------------------------------------------------------
@@ -506,6 +550,7 @@ int main(void)
         cmocka_unit_test(test_unsendable_is_counted),
         cmocka_unit_test(test_queues_share_an_address),
         cmocka_unit_test(test_connection_ids_steer),
+        cmocka_unit_test(test_every_listener_steers),
         cmocka_unit_test(test_bursts_leave_nothing_behind),
         cmocka_unit_test(test_exhaustion_stalls_and_recovers),
         cmocka_unit_test(test_open_says_why_not),
