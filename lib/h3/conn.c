@@ -234,7 +234,8 @@ static void settle(struct plx_h3_conn *c)
     if (!plx_h3_conn_is_open(c))
         return;
     plx_h3_decoder_flush(c);
-    plx_h3_shutdown_step(c);
+    if (c->shutdown != SHUTDOWN_NONE)
+        plx_h3_shutdown_step(c);
 }
 
 static struct plx_h3_req *as_request(struct plx_h3_stream *hs)

@@ -377,12 +377,11 @@ static bool can_go_on(const struct plx_h3_req *req)
     return req->wait == WAIT_NONE && !plx_h3_rx_is_over(req) && plx_h3_conn_is_open(req->s.conn);
 }
 
-size_t plx_h3_request_on_data(struct plx_h3_req *req, const uint8_t *data, size_t len, bool fin)
+// Frame by frame. Returns the octets that were left.
+static size_t frames_on_data(struct plx_h3_req *req, const uint8_t *data, size_t len, bool fin)
 {
     struct plx_rd r = plx_rd_init(data, len);
 
-    if (plx_h3_rx_is_over(req))
-        return len;
     while (can_go_on(req)) {
         if (!req->framing.is_open) {
             if (!plx_framing_begin(&req->framing, &r))
@@ -394,15 +393,79 @@ size_t plx_h3_request_on_data(struct plx_h3_req *req, const uint8_t *data, size_
         if (can_go_on(req) && !payload(req, &r, fin))
             break;
     }
+    return plx_rd_left(&r);
+}
+
+// --- whole messages ----------------------------------------------------------------------------------------
+//
+// What nearly every request is, and every short response: in one piece, a HEADERS frame and behind it nothing or one DATA frame.
+// The steps are those of the long road, without the framing, which there is no need of.
+
+struct whole {
+    const uint8_t *section, *body;
+    size_t section_len, body_len, rest_len; // rest: the DATA frame with its header
+};
+
+static bool whole_read(struct whole *m, const uint8_t *data, size_t len)
+{
+    struct plx_rd r = plx_rd_init(data, len);
+
+    if (plx_rd_varint(&r) != PLX_FRAME_TYPE_HEADERS)
+        return false;
+    uint64_t section_len = plx_rd_varint(&r);
+    if (r.is_short || section_len > plx_rd_left(&r))
+        return false;
+    m->section_len = (size_t)section_len;
+    m->section = plx_rd_bytes(&r, m->section_len);
+    m->rest_len = plx_rd_left(&r);
+    m->body_len = 0;
+    if (m->rest_len == 0)
+        return true;
+    if (plx_rd_varint(&r) != PLX_FRAME_TYPE_DATA)
+        return false;
+    uint64_t body_len = plx_rd_varint(&r);
+    m->body = r.p;
+    m->body_len = plx_rd_left(&r);
+    return m->body_len > 0 && m->body_len == body_len;
+}
+
+static size_t whole_on_data(struct plx_h3_req *req, const struct whole *m)
+{
+    struct plx_stash own = {NULL, 0, 0};
+
+    on_head(req, m->section, m->section_len, &own, m->rest_len == 0);
+    if (m->rest_len == 0 || !can_go_on(req))
+        return m->rest_len;
+    struct plx_rd r = plx_rd_init(m->body, m->body_len);
+    req->framing.kind = PLX_FRAME_DATA;
+    req->framing.left = m->body_len;
+    req->framing.is_open = true;
+    on_data_begin(req);
+    if (can_go_on(req))
+        (void)data_payload(req, &r);
+    return plx_rd_left(&r);
+}
+
+size_t plx_h3_request_on_data(struct plx_h3_req *req, const uint8_t *data, size_t len, bool fin)
+{
+    struct whole m;
+    size_t left;
+
     if (plx_h3_rx_is_over(req))
         return len;
-    size_t used = len - plx_rd_left(&r);
-    if (fin && used == len) {
+    if (fin && req->rx == MESSAGE_HEAD && can_go_on(req) && !plx_framing_is_cut(&req->framing) &&
+        whole_read(&m, data, len) && m.section_len <= req->s.conn->env->cfg.field_section_max)
+        left = whole_on_data(req, &m);
+    else
+        left = frames_on_data(req, data, len, fin);
+    if (plx_h3_rx_is_over(req))
+        return len;
+    if (fin && left == 0) {
         req->has_fin = true;
         if (can_go_on(req))
             finish_from_stash(req);
     }
-    return used;
+    return len - left;
 }
 
 // --- sections that were blocked ----------------------------------------------------------------------------
