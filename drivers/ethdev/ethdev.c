@@ -5,8 +5,8 @@
 // stays on. All multicast groups are listened to, because neighbour discovery needs some; where a device cannot do that,
 // it listens to everything.
 //
-// Each queue has its own mempool on the device's NUMA node. With several queues the device spreads flows by a hash of
-// the UDP tuple where it can (RSS); describe says what is in force.
+// Each queue has its own mempool on the device's NUMA node. With several queues packets find theirs by flow rules on the connection ID
+// or by a hash of the UDP tuple (RSS), whichever the device can do: steer.h. caps->steering says what is in force.
 
 #include <errno.h>
 #include <stdio.h>
@@ -111,6 +111,28 @@ static const uint64_t TX_CSUM = RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLO
 static const uint64_t RX_CSUM = RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM;
 static const uint64_t RSS_TUPLE = RTE_ETH_RSS_NONFRAG_IPV4_UDP | RTE_ETH_RSS_NONFRAG_IPV6_UDP;
 
+// Toeplitz with this key gives both directions of a flow the same hash: it repeats every sixteen bits, as
+// addresses and ports do when they change places.
+enum { RSS_KEY_MAX = 64 };
+static uint8_t rss_key[RSS_KEY_MAX];
+
+static bool rss_is_symmetric(const struct rte_eth_dev_info *info)
+{
+    return info->hash_key_size > 0 && info->hash_key_size <= RSS_KEY_MAX;
+}
+
+static void rss_set(struct rte_eth_conf *c, const struct rte_eth_dev_info *info)
+{
+    c->rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+    c->rx_adv_conf.rss_conf.rss_hf = info->flow_type_rss_offloads & RSS_TUPLE;
+    if (!rss_is_symmetric(info))
+        return; // the device has a key of its own
+    for (unsigned i = 0; i < RSS_KEY_MAX; i++)
+        rss_key[i] = i % 2 == 0 ? 0x6d : 0x5a;
+    c->rx_adv_conf.rss_conf.rss_key = rss_key;
+    c->rx_adv_conf.rss_conf.rss_key_len = info->hash_key_size;
+}
+
 // What we ask of the device: all of it is offered by the device itself.
 static struct rte_eth_conf conf_of(const struct rte_eth_dev_info *info, uint16_t queues)
 {
@@ -122,10 +144,8 @@ static struct rte_eth_conf conf_of(const struct rte_eth_dev_info *info, uint16_t
         c.rxmode.offloads |= RX_CSUM;
     c.txmode.offloads |=
         info->tx_offload_capa & RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE; // one pool, one owner: it holds here
-    if (queues > 1 && (info->flow_type_rss_offloads & RSS_TUPLE) != 0) {
-        c.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
-        c.rx_adv_conf.rss_conf.rss_hf = info->flow_type_rss_offloads & RSS_TUPLE;
-    }
+    if (queues > 1 && (info->flow_type_rss_offloads & RSS_TUPLE) != 0)
+        rss_set(&c, info);
     return c;
 }
 
@@ -207,6 +227,24 @@ static bool link_wait(uint16_t port_id, struct rte_eth_link *link)
     return false;
 }
 
+// Flow rules where the device takes them. It runs already: some refuse rules before.
+static void steer_open(struct ethdev_port *p, const struct wanted *w, const struct plx_port_cfg *cfg,
+                       const struct rte_eth_dev_info *info, struct plx_port_caps *caps)
+{
+    struct ethdev_steer_cfg c = {
+        .driver = info->driver_name,
+        .port_id = p->port_id,
+        .queues = p->queue_count,
+        .has_tag = w->vlan != 0,
+        .has_rss = (info->flow_type_rss_offloads & RSS_TUPLE) != 0,
+        .is_symmetric = rss_is_symmetric(info),
+    };
+    for (uint16_t i = 0; i < cfg->listen_count; i++)
+        ethdev_steer_port(&c, cfg->listen[i].port);
+    caps->steer_by_cid = ethdev_steer_open(&p->steer, &c, &ethdev_flow_device);
+    ethdev_steer_say(&p->steer, &c, caps->steering, sizeof caps->steering);
+}
+
 static void caps_fill(const struct ethdev_port *p, const struct wanted *w, uint16_t mtu,
                       const struct rte_eth_dev_info *info, struct plx_port_caps *caps)
 {
@@ -247,6 +285,7 @@ static void ethdev_close(struct plx_port *port)
 {
     struct ethdev_port *p = (struct ethdev_port *)port;
 
+    ethdev_steer_close(&p->steer);
     if (p->is_started)
         rte_eth_dev_stop(p->port_id);
     if (p->is_configured)
@@ -300,6 +339,7 @@ static enum plx_err ethdev_open(struct plx_port *port, const struct plx_port_cfg
         rte_eth_promiscuous_enable(
             p->port_id); // a virtual device that knows neither passes everything anyway
     caps_fill(p, &w, mtu, &info, caps);
+    steer_open(p, &w, cfg, &info, caps);
     return PLX_OK;
 }
 

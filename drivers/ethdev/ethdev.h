@@ -3,6 +3,8 @@
 //   eal.c     starting DPDK's environment, once per process, and saying what it is missing
 //   ethdev.c  the port: finding the device, configuring it, closing it
 //   queue.c   the datapath of one queue
+//   rule.c    flow rules by connection ID, as data
+//   steer.c   putting them into the device, and what to do when it takes none
 //   why.c     causes that DPDK does not name
 
 #ifndef PLX_DRIVERS_ETHDEV_H
@@ -13,6 +15,7 @@
 
 #include "base/counter.h"
 #include "plx/port.h"
+#include "steer.h"
 
 enum {
     ETHDEV_BURST_MAX = 64,
@@ -40,6 +43,7 @@ struct ethdev_port {
     uint16_t port_id, queue_count;
     bool is_configured, is_started;
     struct ethdev_queue *queues;
+    struct ethdev_steer steer;
 };
 
 // Starts EAL with its defaults unless it runs already.
