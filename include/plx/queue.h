@@ -91,7 +91,7 @@ PLX_API void plx_queue_consumed(struct plx_queue_req *req, void *block);
 // The response's head; fields are copied. fin: there is no body.
 // Returns:   PLX_OK           on its way; if it is one that RFC 9114 forbids the exchange is cancelled with
 //                             H3_INTERNAL_ERROR
-//            PLX_ERR_CLOSED   CLOSED was polled already: release it
+//            PLX_ERR_CLOSED   cancelled, or CLOSED was polled (it may stand further behind in the same array)
 //            PLX_ERR_INVALID  a second head, or larger than head_max
 PLX_API PLX_MUST_USE enum plx_err plx_queue_respond(struct plx_queue_req *req, uint16_t status,
                                                     const struct plx_field *fields, uint16_t count, bool fin);

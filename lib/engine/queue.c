@@ -158,6 +158,7 @@ static void drain(struct plx_qpair *p)
             give_up(s, s->cancel_code);
             break;
         case QMSG_RELEASE:
+            plx_check(s->in_count == 0); // a block that is consumed later would count for another request
             s->is_live = false;
             s->next_free = p->free_slots;
             p->free_slots = s;
@@ -239,9 +240,13 @@ static struct plx_qpair *pick(struct plx_queues *qs, struct plx_core *core)
     for (uint16_t i = 0; i < qs->cfg.threads; i++) {
         uint16_t t = qs->turn[w]++ % qs->cfg.threads;
         struct plx_qpair *p = &qs->pair[w * qs->cfg.threads + t];
-        atomic_store_explicit(&p->core, core, memory_order_seq_cst); // Q3
-        atomic_thread_fence(memory_order_seq_cst);
-        drain(p);
+        if (atomic_load_explicit(&p->core, memory_order_relaxed) == NULL) {
+            atomic_store_explicit(&p->core, core, memory_order_seq_cst); // Q3
+            atomic_thread_fence(memory_order_seq_cst);
+            drain(p); // it may have stopped before it could ring
+        }
+        if (p->free_slots == NULL)
+            drain(p);
         if (!p->is_stopped && p->free_slots != NULL)
             return p;
     }

@@ -108,7 +108,7 @@ struct plx_qpair {
 
 struct plx_queue {
     struct plx_queues *qs;
-    uint16_t index, over_count;
+    uint16_t index, over_count, turn;
     bool is_over_told;
     int fd;
     _Alignas(64) _Atomic bool is_asleep;

@@ -114,7 +114,9 @@ unsigned plx_queue_poll(struct plx_queue *q, struct plx_queue_event *ev, unsigne
     struct plx_queues *qs = q->qs;
     unsigned n = 0;
 
-    for (uint16_t w = 0; w < qs->cfg.workers; w++) {
+    // Each time another worker is the first, so that a busy one cannot hide the others from a small max.
+    q->turn = q->turn + 1 < qs->cfg.workers ? q->turn + 1 : 0;
+    for (uint16_t i = 0, w = q->turn; i < qs->cfg.workers; i++, w = w + 1 < qs->cfg.workers ? w + 1 : 0) {
         struct plx_qpair *p = &qs->pair[w * qs->cfg.threads + q->index];
         struct plx_qmsg *m;
         while (n < max && (m = plx_spsc_pop(&p->down)) != NULL)
@@ -134,7 +136,8 @@ void plx_queue_wait(struct plx_queue *q, int timeout_ms)
     struct plx_queues *qs = q->qs;
     struct pollfd fd = {.fd = q->fd, .events = POLLIN};
     uint64_t count;
-    bool is_empty = true;
+    bool is_empty =
+        q->over_count < qs->cfg.workers || q->is_over_told; // OVER may have found no place in the last poll
 
     atomic_store_explicit(&q->is_asleep, true, memory_order_seq_cst); // Q1
     atomic_thread_fence(memory_order_seq_cst);
@@ -157,6 +160,16 @@ void plx_queue_consumed(struct plx_queue_req *s, void *block)
     up(s->pair, &b->m);
 }
 
+static const char *copy(uint8_t **to, const char *from, size_t len)
+{
+    char *p = (char *)*to;
+
+    if (len > 0) // an empty value may be NULL
+        memcpy(p, from, len);
+    *to += len;
+    return p;
+}
+
 enum plx_err plx_queue_respond(struct plx_queue_req *s, uint16_t status, const struct plx_field *fields,
                                uint16_t count, bool fin)
 {
@@ -164,7 +177,7 @@ enum plx_err plx_queue_respond(struct plx_queue_req *s, uint16_t status, const s
     struct plx_field *f = (struct plx_field *)s->answer_mem;
     uint8_t *p = s->answer_mem + table;
 
-    if (s->is_closed)
+    if (s->is_closed || s->is_cancelled)
         return PLX_ERR_CLOSED;
     if (s->is_answered || table > left)
         return PLX_ERR_INVALID;
@@ -174,9 +187,8 @@ enum plx_err plx_queue_respond(struct plx_queue_req *s, uint16_t status, const s
         if (len > left)
             return PLX_ERR_INVALID;
         f[i] = fields[i];
-        f[i].name = memcpy(p, fields[i].name, fields[i].name_len);
-        f[i].value = memcpy(p + fields[i].name_len, fields[i].value, fields[i].value_len);
-        p += len;
+        f[i].name = copy(&p, fields[i].name, fields[i].name_len);
+        f[i].value = copy(&p, fields[i].value, fields[i].value_len);
         left -= len;
     }
     s->status = status;
@@ -222,7 +234,7 @@ static void reserved_drop(struct plx_queue_req *s)
 
 enum plx_err plx_queue_commit(struct plx_queue_req *s, size_t len, bool fin)
 {
-    if (s->is_closed)
+    if (s->is_closed || s->is_cancelled)
         return PLX_ERR_CLOSED;
     if (!s->is_answered || s->is_ended || len > s->pair->qs->cfg.block_len || (len == 0 && !fin) ||
         (len > 0 && s->reserved == NULL))
