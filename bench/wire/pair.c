@@ -25,6 +25,7 @@ struct pair {
     struct plx_h3_handler server_handler, client_handler;
     struct plx_h3_block *block;
     uint8_t *body;
+    char ask[WIRE_ASK_MAX];
     struct wire_conn *conns;
     uint32_t conns_begun, conns_open;
     uint64_t to_start; // requests that are still to be sent in this run
@@ -100,10 +101,13 @@ static struct plx_span span(const char *s)
 static void start_more(struct wire_conn *c)
 {
     struct pair *p = c->pair;
+    const struct plx_field ask = {.name = "x-ask", .name_len = 5, .value = p->ask, .value_len = p->cell.ask};
     const struct plx_h3_head head = {.method = span("GET"),
                                      .scheme = span("https"),
                                      .authority = span("localhost"),
                                      .path = span("/index.html"),
+                                     .fields = &ask,
+                                     .field_count = p->cell.ask > 0,
                                      .content_length = PLX_H3_LENGTH_UNKNOWN};
 
     while (c->open < p->cell.in_flight && p->to_start > 0) {
@@ -297,7 +301,7 @@ struct pair *pair_new(const struct wire_cell *cell, const char *crypto)
     struct pair *p = calloc(1, sizeof *p);
     struct plx_port *a, *b;
 
-    plx_check(p != NULL && cell->in_flight <= WIRE_IN_FLIGHT_MAX);
+    plx_check(p != NULL && cell->in_flight <= WIRE_IN_FLIGHT_MAX && cell->ask <= WIRE_ASK_MAX);
     p->cell = *cell;
     p->now = (plx_time){UINT64_C(1000000000000)};
     p->conns = calloc(cell->conns, sizeof *p->conns);
@@ -308,6 +312,7 @@ struct pair *pair_new(const struct wire_cell *cell, const char *crypto)
                                                 .on_close = on_close,
                                                 .on_streams_available = on_streams_available,
                                                 .on_end = on_end};
+    memset(p->ask, 'x', sizeof p->ask);
     block_make(p);
     plx_check(plx_loop_pair(&a, &b, 4096));
     p->server = engine_new(p, a, true, crypto);

@@ -12,11 +12,12 @@
 #include "engine/engine.h"
 #include "engine/phase.h"
 
-enum { WIRE_STEP_US = 20, WIRE_BREATHS_PER_TURN = 8, WIRE_IN_FLIGHT_MAX = 120 };
+enum { WIRE_STEP_US = 20, WIRE_BREATHS_PER_TURN = 8, WIRE_IN_FLIGHT_MAX = 120, WIRE_ASK_MAX = 1024 };
 
 struct wire_cell {
     uint32_t conns, in_flight;
     uint64_t body;     // octets of each answer
+    uint32_t ask;      // octets of a field that each request has besides, 0: none
     uint64_t requests; // in each measured round
 };
 

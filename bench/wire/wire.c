@@ -27,6 +27,7 @@ static const char usage[] =
     "  --conns LIST       connections (64,1024,16384)\n"
     "  --in-flight LIST   requests in flight on each, at most 120 (1,10,100)\n"
     "  --body OCTETS      of each answer (64)\n"
+    "  --ask OCTETS       of a field that each request has besides the usual ones (none)\n"
     "  --requests N       in each round (the number in flight, but at least 10000; less for large bodies)\n"
     "  --rounds N         the fastest of so many counts (25)\n"
     "  --no-bulk          leaves the cell \"bulk\" out (it stands behind the standard ones)\n"
@@ -39,6 +40,7 @@ static struct {
     uint64_t conns[LIST_MAX], in_flight[LIST_MAX];
     unsigned conns_count, in_flight_count, rounds;
     uint64_t body, requests;
+    uint32_t ask;
     bool no_bulk, no_bare;
     const char *crypto, *json;
 } opt = {.conns = {64, 1024, 16384},
@@ -280,17 +282,11 @@ static unsigned list(const char *option, char *text, uint64_t *out, uint64_t max
 
 static void options(int argc, char **argv)
 {
-    static const struct option names[] = {{"conns", 1, NULL, 'c'},
-                                          {"in-flight", 1, NULL, 'm'},
-                                          {"body", 1, NULL, 'b'},
-                                          {"requests", 1, NULL, 'n'},
-                                          {"rounds", 1, NULL, 'r'},
-                                          {"no-bulk", 0, NULL, 'B'},
-                                          {"no-bare", 0, NULL, 'F'},
-                                          {"crypto", 1, NULL, 'C'},
-                                          {"json", 1, NULL, 'j'},
-                                          {"help", 0, NULL, 'h'},
-                                          {0}};
+    static const struct option names[] = {
+        {"conns", 1, NULL, 'c'},   {"in-flight", 1, NULL, 'm'}, {"body", 1, NULL, 'b'},
+        {"ask", 1, NULL, 'a'},     {"requests", 1, NULL, 'n'},  {"rounds", 1, NULL, 'r'},
+        {"no-bulk", 0, NULL, 'B'}, {"no-bare", 0, NULL, 'F'},   {"crypto", 1, NULL, 'C'},
+        {"json", 1, NULL, 'j'},    {"help", 0, NULL, 'h'},      {0}};
     int o, at;
 
     while ((o = getopt_long(argc, argv, "h", names, &at)) != -1) {
@@ -304,6 +300,9 @@ static void options(int argc, char **argv)
             break;
         case 'b':
             opt.body = number(name, optarg, 1, 1 << 30);
+            break;
+        case 'a':
+            opt.ask = (uint32_t)number(name, optarg, 1, WIRE_ASK_MAX);
             break;
         case 'n':
             opt.requests = number(name, optarg, 1, UINT64_MAX / 2);
@@ -346,8 +345,10 @@ int main(int argc, char **argv)
     for (unsigned i = 0; i < opt.conns_count; i++)
         for (unsigned j = 0; j < opt.in_flight_count; j++) {
             struct result *r = &results[n++];
-            r->cell = (struct wire_cell){
-                .conns = (uint32_t)opt.conns[i], .in_flight = (uint32_t)opt.in_flight[j], .body = opt.body};
+            r->cell = (struct wire_cell){.conns = (uint32_t)opt.conns[i],
+                                         .in_flight = (uint32_t)opt.in_flight[j],
+                                         .body = opt.body,
+                                         .ask = opt.ask};
             snprintf(r->name, sizeof r->name, "m%u/c%u", r->cell.in_flight, r->cell.conns);
         }
     if (!opt.no_bulk) {
