@@ -12,7 +12,7 @@
 #include "base/check.h"
 #include "base/slab.h"
 
-enum { RING_LOG2_MIN = 4 };
+enum { RING_LOG2_MIN = 4, LINE = 64 };
 
 static size_t ring_bytes(unsigned log2)
 {
@@ -187,6 +187,17 @@ void plx_sendbuf_copy(const struct plx_sendbuf *b, uint64_t offset, size_t len, 
         off += piece->len;
         i++;
     }
+}
+
+void plx_sendbuf_prefetch(const struct plx_sendbuf *b, size_t ahead, size_t len)
+{
+    if (b->cursor == b->count)
+        return;
+    const struct plx_buf *piece = plx_sendbuf_piece(b, b->cursor);
+    size_t at = (size_t)(b->next - b->cursor_off) + ahead;
+    size_t end = at + len < piece->len ? at + len : piece->len;
+    for (; at < end; at += LINE)
+        __builtin_prefetch((const uint8_t *)piece->data + at);
 }
 
 void plx_sendbuf_on_sent(struct plx_sendbuf *b, struct plx_slab *slab, const struct plx_sendbuf_chunk *c,

@@ -91,6 +91,9 @@ static inline bool plx_sendbuf_has_room(const struct plx_sendbuf *b)
 bool plx_sendbuf_peek(const struct plx_sendbuf *b, uint64_t credit, struct plx_sendbuf_chunk *out);
 // Copies [offset, offset+len), which is within a chunk of peek, to out.
 void plx_sendbuf_copy(const struct plx_sendbuf *b, uint64_t offset, size_t len, uint8_t *out);
+// Has len octets on their way into the cache that will be copied soon: those `ahead` octets behind the next one to be sent, as far as they
+// lie in the piece that is being sent. A large body is read once, from memory, and the copy would wait for each of its lines.
+void plx_sendbuf_prefetch(const struct plx_sendbuf *b, size_t ahead, size_t len);
 // The first len octets of the chunk left in a packet; fin: it said so.
 void plx_sendbuf_on_sent(struct plx_sendbuf *b, struct plx_slab *slab, const struct plx_sendbuf_chunk *c,
                          uint64_t len, bool fin);

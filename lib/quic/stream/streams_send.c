@@ -5,7 +5,10 @@
 
 #include "quic/stream/streams_int.h"
 
-enum { SPLIT_MIN = 64 }; // rather leave so much of a packet empty than begin a larger stream in it
+enum {
+    SPLIT_MIN = 64,     // rather leave so much of a packet empty than begin a larger stream in it
+    PREFETCH_AHEAD = 4, // full packets between the one that was written and the octets that are fetched from memory meanwhile
+};
 
 // --- from above --------------------------------------------------------------------------------------------
 
@@ -108,8 +111,10 @@ static bool write_stream(struct plx_streams *ss, struct plx_stream *s, struct pl
         refs->v[refs->count++] = (struct plx_ref){
             .id = s->id, .offset = c.offset, .len = (uint32_t)len, .kind = PLX_REF_STREAM, .fin = fin};
         is_empty = false;
-        if (len < c.len)
+        if (len < c.len) {
+            plx_sendbuf_prefetch(&s->send, len * PREFETCH_AHEAD, len);
             return false;
+        }
     }
 }
 
