@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/prng.h"
 #include "drivers/ethdev/steer.h"
 #include "net/net.h"
 #include "quic/path/cidcodec.h"
@@ -220,17 +221,16 @@ static void test_a_frame_has_one_rule(void **state)
 
     net_open(&net[0], 0);
     net_open(&net[1], 12);
-    srandom(1);
+    struct plx_prng rng;
+    plx_prng_init(&rng, 1);
     for (unsigned round = 0; round < 2000; round++) {
         uint8_t buf[256], payload[24], random_octets[PLX_CID_MAX], *frame;
         struct plx_cid cid;
-        const uint8_t core = (uint8_t)(random() % 128), ip = round & 1 ? 6 : 4;
-        const bool is_long = random() % 4 == 0, has_tag = round & 2;
-        const uint16_t port = random() % 8 == 0 ? 444 : 443;
-        for (unsigned i = 0; i < sizeof payload; i++)
-            payload[i] = (uint8_t)random();
-        for (unsigned i = 0; i < sizeof random_octets; i++)
-            random_octets[i] = (uint8_t)random();
+        const uint8_t core = (uint8_t)plx_prng_below(&rng, 128), ip = round & 1 ? 6 : 4;
+        const bool is_long = plx_prng_chance(&rng, 1, 4), has_tag = round & 2;
+        const uint16_t port = plx_prng_chance(&rng, 1, 8) ? 444 : 443;
+        plx_prng_bytes(&rng, payload, sizeof payload);
+        plx_prng_bytes(&rng, random_octets, sizeof random_octets);
         plx_cid_codec_init_plain(&codec, 8, round >> 2 & 1);
         plx_cid_make(&codec, core, random_octets, &cid);
         payload[0] = (uint8_t)((payload[0] & 0x7f) | (is_long ? 0x80 : 0));
