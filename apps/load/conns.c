@@ -194,6 +194,26 @@ static void failed_to_open(struct load_conn *c, const struct plx_close_info *why
         say_why(w, why);
 }
 
+// The first one of a worker is told about; the others are counted.
+static void count_lost(struct load_worker *w, const struct plx_close_info *why)
+{
+    static const char *const how[] = {
+        [PLX_CLOSE_IDLE] = "the server has fallen silent (idle timeout)",
+        [PLX_CLOSE_STATELESS_RESET] = "the server has forgotten it (stateless reset)",
+    };
+    const char *said = why->how < sizeof how / sizeof *how ? how[why->how] : NULL;
+
+    if (w->report.connections_lost++ > 0)
+        return;
+    if (said != NULL)
+        report_note(&w->report, "the first connection that was lost: %s", said);
+    else
+        report_note(&w->report, "the first connection that was lost: %s with %s error 0x%llx%s%s",
+                    why->is_peer ? "the server closed it" : "we closed it",
+                    why->how == PLX_CLOSE_APPLICATION ? "application" : "transport",
+                    (unsigned long long)why->code, why->reason[0] != '\0' ? ": " : "", why->reason);
+}
+
 void load_conn_closed(struct load_conn *c, const struct plx_close_info *why, bool was_open)
 {
     bool is_friendly = c->was_goaway || (why->how == PLX_CLOSE_APPLICATION && why->code == PLX_H3_NO_ERROR) ||
@@ -204,7 +224,8 @@ void load_conn_closed(struct load_conn *c, const struct plx_close_info *why, boo
     } else {
         note_path(c);
         c->worker->open--;
-        c->worker->report.connections_lost += !is_friendly && !c->worker->load->is_interrupted;
+        if (!is_friendly && !c->worker->load->is_interrupted)
+            count_lost(c->worker, why);
     }
     c->state = CONN_DEAD;
     load_conn_ready(c, false);

@@ -30,7 +30,7 @@ static const char help[] =
     "  --crypto NAME         packet protection: ipsecmb, openssl, or ipsecmb:sse, :avx2, :avx512 (default the best here)\n"
     "  --tickets N           session tickets per handshake (default 1, 0: no resumption)\n"
     "  --key-update N        new packet keys after N packets (default: only near the cipher's limit)\n"
-    "  --conns N --handshakes N --streams N  most of each per worker (default 16384, 2048, 65536)\n"
+    "  --conns N --handshakes N --streams N  most of each per worker (default 16384, 2048, 12 per connection)\n"
     "  --buffers MIB         memory for send and receive buffers per worker (default 512)\n"
     "  --cache MIB           memory for small files per worker (default 256)\n"
     "  --idle-timeout MS     (default 30000)\n"
@@ -318,7 +318,7 @@ bool serve_options(struct serve_opts *o, int argc, char **argv, int *code)
                              .workers = 1,
                              .conns_max = 16384,
                              .handshakes_max = 2048,
-                             .streams_max = 65536,
+                             .streams_max = 0, // by conns_max
                              .buffer_memory = 512,
                              .cache_memory = 256,
                              .idle_timeout_ms = 30000,
@@ -348,5 +348,7 @@ bool serve_options(struct serve_opts *o, int argc, char **argv, int *code)
     }
     o->buffer_memory <<= 20;
     o->cache_memory <<= 20;
+    if (o->streams_max == 0)
+        o->streams_max = o->conns_max * 12 < 1 << 26 ? o->conns_max * 12 : 1 << 26;
     return check(o);
 }

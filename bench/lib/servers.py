@@ -62,7 +62,7 @@ def write(folder, name, text):
 def pollux(cell, site, net, port, log):
     argv = [program('plx-serve'), '--listen', f'{net.address}:{port}', '--root', site.folder, '--cert', site.cert, '--key', site.key, '--stats',
             '--ciphers', 'TLS_AES_128_GCM_SHA256', '--groups', 'X25519', '--retry', 'never', '--grace', '200', '--conns', str(max(16384, 2 * cell.conns)),
-            '--streams', str(max(65536, 2 * cell.conns * cell.streams)), *(['--access-log', log] if log else [])]
+            '--streams', str(max(196608, cell.conns * (8 + 2 * cell.streams))), *(['--access-log', log] if log else [])]
     return argv + port_options(cell, site, net, 'server')
 
 

@@ -72,7 +72,8 @@ struct plx_engine_cfg {
     // --- limits, per worker ---------------------------------------------------------------------------------
     uint32_t conns_max;      // 16384
     uint32_t handshakes_max; // 2048, under way at once
-    uint32_t streams_max;    // 65536, open at once over all connections
+    // 196608, open at once over all connections; an HTTP/3 connection has up to eight besides its requests
+    uint32_t streams_max;
     // Hibernation, see on_hibernate below. Hibernated connections count against hibernated_max only: 1 KiB of
     // address space and five table entries each, touched as used but for the entries.
     plx_dur hibernate_after; // 0: never. A connection that was quiet for so long gives its objects back

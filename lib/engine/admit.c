@@ -164,11 +164,25 @@ static bool wants_retry(const struct plx_core *k)
     }
 }
 
+// HTTP/3 opens up to four unidirectional streams in each direction, and cannot do without them (RFC 9114 section 6.2): who is let in without room for
+// those breaks as soon as it has shaken hands. Those that are shaking hands now have yet to open theirs.
+enum { STREAMS_OF_A_CONNECTION = 8 };
+
+static bool has_streams(const struct plx_core *k)
+{
+    uint64_t want = (uint64_t)STREAMS_OF_A_CONNECTION * (plx_pool_in_use(&k->handshakes) + 1);
+    return k->engine->cfg.h3 == NULL || k->streams.free_count >= want;
+}
+
 static struct plx_conn *accept_initial(struct plx_core *k, struct plx_slot *s, const struct plx_cid *odcid,
                                        bool was_retried, bool is_validated)
 {
+    if (!has_streams(k)) {
+        plx_core_drop(k, PLX_DROP_streams_full);
+        send_refusal(k, s, PLX_QUIC_CONNECTION_REFUSED, "no room for the streams of another connection");
+        return NULL;
+    }
     struct plx_conn *c = plx_core_conn_take(k);
-
     if (c == NULL) {
         plx_core_drop(k, PLX_DROP_conns_full);
         send_refusal(k, s, PLX_QUIC_CONNECTION_REFUSED, "no room for another connection");

@@ -13,7 +13,7 @@ void plx_engine_cfg_init(struct plx_engine_cfg *cfg)
         .conns_max = 16384,
         .hibernated_max = 65536,
         .handshakes_max = 2048,
-        .streams_max = 65536,
+        .streams_max = 196608, // twelve for each connection
         .buffer_memory = UINT64_C(512) << 20,
         .idle_timeout = PLX_SEC(30),
         .handshake_timeout = PLX_SEC(10),

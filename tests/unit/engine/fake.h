@@ -197,7 +197,7 @@ static inline void fake_cfg(struct plx_engine_cfg *cfg)
 {
     plx_engine_cfg_init(cfg);
     cfg->conns_max = cfg->handshakes_max = 16;
-    cfg->streams_max = 64;
+    cfg->streams_max = 256;
     cfg->buffer_memory = 8 << 20;
 }
 

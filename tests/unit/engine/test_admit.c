@@ -135,7 +135,7 @@ static void test_busy(void **state)
 {
     uint8_t buf[FAKE_ROOM];
     struct plx_engine_cfg cfg;
-    void *taken[16];
+    void *taken[256];
     unsigned count = 0;
 
     (void)state;
@@ -159,15 +159,17 @@ static void test_busy(void **state)
     fake_free(f);
 
     cfg.retry = PLX_RETRY_NEVER;
-    for (int i = 0; i < 2; i++) { // without connections, without handshakes
+    // without connections, without handshakes, without the streams that HTTP/3 has of its own
+    static const enum plx_drop why[] = {PLX_DROP_conns_full, PLX_DROP_handshakes_full, PLX_DROP_streams_full};
+    for (int i = 0; i < 3; i++) {
         f = fake_new(&cfg, true);
         k = fake_core(f, 0);
-        struct plx_pool *pool = i == 0 ? &k->conns : &k->handshakes;
-        while (pool->free_count > 0)
+        struct plx_pool *pool = i == 0 ? &k->conns : i == 1 ? &k->handshakes : &k->streams;
+        while (pool->free_count > (i == 2 ? 7u : 0u))
             taken[count++] = plx_pool_take(pool);
         fake_arrives(f, 0, buf, 1200, NULL);
         fake_breathe(f, 0, PLX_MS(1));
-        assert_int_equal(fake_drops(f, i == 0 ? PLX_DROP_conns_full : PLX_DROP_handshakes_full), 1);
+        assert_int_equal(fake_drops(f, why[i]), 1);
         assert_int_equal(f->q[0].sent_count, 1);
         while (count > 0)
             plx_pool_give(pool, taken[--count]);
