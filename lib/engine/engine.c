@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "engine/clock.h"
+#include "engine/place.h"
 
 const char *plx_version(void)
 {
@@ -41,7 +42,10 @@ static enum plx_err port_open(struct plx_engine *e, char *err, size_t err_len)
                  e->caps.queues_max);
         return PLX_ERR_INVALID;
     }
-    snprintf(e->describe, sizeof e->describe, "%s", e->caps.describe);
+    char place[160];
+    plx_place_describe(e->cfg.cpus, e->cfg.workers, e->caps.numa_node, plx_place_node_of_cpu, place,
+                       sizeof place);
+    snprintf(e->describe, sizeof e->describe, "%s%s", e->caps.describe, place);
     return PLX_OK;
 }
 

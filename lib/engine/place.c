@@ -38,6 +38,33 @@ void plx_engine_log(const struct plx_engine *e, int level, const char *format, .
         fprintf(stderr, "pollux: %s\n", line);
 }
 
+static int cpu_of(const int *cpus, uint16_t worker)
+{
+    return cpus != NULL ? cpus[worker] : worker;
+}
+
+void plx_place_describe(const int *cpus, uint16_t workers, int port_node, int (*node_of)(int cpu), char *out,
+                        size_t out_len)
+{
+    size_t at = 0;
+
+    out[0] = '\0';
+    for (uint16_t i = 0, n; i < workers && at < out_len && (cpus != NULL || workers > 1);
+         i = (uint16_t)(i + n)) {
+        int first = cpu_of(cpus, i), node = node_of(first);
+        for (n = 1;
+             i + n < workers && cpu_of(cpus, (uint16_t)(i + n)) == first + n && node_of(first + n) == node;)
+            n++;
+        at += (size_t)snprintf(out + at, out_len - at, "%s%d", i == 0 ? ", CPUs " : ", ", first);
+        if (n > 1 && at < out_len)
+            at += (size_t)snprintf(out + at, out_len - at, "-%d", first + n - 1);
+        if (node >= 0 && at < out_len)
+            at += (size_t)snprintf(out + at, out_len - at, " of NUMA node %d", node);
+    }
+    if (port_node >= 0 && at < out_len)
+        snprintf(out + at, out_len - at, ", port and memory on node %d", port_node);
+}
+
 void plx_place_worker(struct plx_core *k)
 {
     const struct plx_engine *e = k->engine;
@@ -45,7 +72,7 @@ void plx_place_worker(struct plx_core *k)
 
     if (e->cfg.cpus == NULL && e->core_count == 1)
         return;
-    int cpu = e->cfg.cpus != NULL ? e->cfg.cpus[k->index] : k->index;
+    int cpu = cpu_of(e->cfg.cpus, k->index);
     CPU_ZERO(&set);
     if (cpu >= 0 && cpu < CPU_SETSIZE)
         CPU_SET(cpu, &set);

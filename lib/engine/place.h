@@ -4,6 +4,8 @@
 #define PLX_ENGINE_PLACE_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 struct plx_core;
 struct plx_engine;
@@ -16,6 +18,11 @@ static inline bool plx_place_is_far(int port_node, int cpu_node)
 {
     return port_node >= 0 && cpu_node >= 0 && port_node != cpu_node;
 }
+
+// Where the workers will stand, for the line at start: ", CPUs 0-3 of NUMA node 0, port and memory on node 0". Empty for a worker that
+// is not pinned beside a port on no node. node_of: plx_place_node_of_cpu, or a test's. A list that is too long ends early.
+void plx_place_describe(const int *cpus, uint16_t workers, int port_node, int (*node_of)(int cpu), char *out,
+                        size_t out_len);
 
 // Pins the calling thread, which is k's, as the configuration asks, and warns when it cannot, or when the CPU lies on
 // another node than the port. Start of a worker, once.

@@ -6,8 +6,9 @@
 #include "quic/stream/streams_int.h"
 
 enum {
-    SPLIT_MIN = 64,     // rather leave so much of a packet empty than begin a larger stream in it
-    PREFETCH_AHEAD = 4, // full packets between the one that was written and the octets that are fetched from memory meanwhile
+    SPLIT_MIN = 64, // rather leave so much of a packet empty than begin a larger stream in it
+    PREFETCH_AHEAD =
+        4, // full packets between the one that was written and the octets that are fetched from memory meanwhile
 };
 
 // --- from above --------------------------------------------------------------------------------------------

@@ -28,6 +28,52 @@ static void test_far(void **state)
             fail_msg("row %zu", i);
 }
 
+static int four_each(int cpu)
+{
+    return cpu / 4;
+}
+
+static int no_numa(int cpu)
+{
+    (void)cpu;
+    return -1;
+}
+
+static void test_what_is_said_at_start(void **state)
+{
+    static const int one[] = {5}, mixed[] = {2, 3, 4, 5, 9};
+    static const struct {
+        const int *cpus;
+        uint16_t workers;
+        int port;
+        int (*node_of)(int);
+        const char *says;
+    } row[] = {
+        {NULL, 1, -1, four_each, ""},
+        {NULL, 1, 1, four_each, ", port and memory on node 1"},
+        {NULL, 2, -1, no_numa, ", CPUs 0-1"},
+        {NULL, 4, 0, four_each, ", CPUs 0-3 of NUMA node 0, port and memory on node 0"},
+        {NULL, 8, 1, four_each, ", CPUs 0-3 of NUMA node 0, 4-7 of NUMA node 1, port and memory on node 1"},
+        {one, 1, -1, four_each, ", CPUs 5 of NUMA node 1"},
+        {mixed, 5, -1, four_each, ", CPUs 2-3 of NUMA node 0, 4-5 of NUMA node 1, 9 of NUMA node 2"},
+    };
+    char text[160];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        plx_place_describe(row[i].cpus, row[i].workers, row[i].port, row[i].node_of, text, sizeof text);
+        assert_string_equal(text, row[i].says);
+        for (size_t len = 1; len < sizeof text; len++) { // cut off, wherever
+            char shorter[160];
+            memset(shorter, '!', sizeof shorter);
+            plx_place_describe(row[i].cpus, row[i].workers, row[i].port, row[i].node_of, shorter, len);
+            assert_true(strlen(shorter) < len && strncmp(shorter, text, strlen(shorter)) == 0);
+            for (size_t k = len; k < sizeof shorter; k++)
+                assert_int_equal(shorter[k], '!');
+        }
+    }
+}
+
 static void test_cpus_that_do_not_exist(void **state)
 {
     (void)state;
@@ -173,6 +219,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_far),
+        cmocka_unit_test(test_what_is_said_at_start),
         cmocka_unit_test(test_cpus_that_do_not_exist),
         cmocka_unit_test(test_memory_goes_to_the_ports_node),
         cmocka_unit_test(test_a_worker_far_from_its_port_says_so),
