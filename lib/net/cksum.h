@@ -1,8 +1,8 @@
 // cksum.h -- the Internet checksum, RFC 1071: the 16-bit one's complement of the one's complement sum.
 //
 // The sum may be taken in any byte order and any width, as long as carries come round in the end (RFC 1071 section 2),
-// so the fast form adds 32-bit words in the machine's order into a 64-bit sum, which cannot overflow before 2^32 of
-// them, and leaves the folding to the end. A partial sum is a uint64_t that starts at 0 and takes pieces in any order;
+// so the fast form adds words in the machine's order into a 64-bit sum, which cannot overflow before 2^32 of 32-bit
+// words, and leaves the folding to the end. A partial sum is a uint64_t that starts at 0 and takes pieces in any order;
 // every piece but the last has an even length. Values go in and out in host order: plx_store_be16() puts them on the
 // wire. plx_cksum_plain() is the definition, kept as the second opinion for tests.
 
@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// Adds a piece. Cost: about 64 octets per 3 cycles once the loop runs (vectorized by the compiler).
+// Adds a piece. Cost: about 64 octets per 3 cycles once the loop runs (vectors of 64 octets).
 uint64_t plx_cksum_add(uint64_t sum, const void *p, size_t len);
 
 // Adds one 16-bit field given in host order.

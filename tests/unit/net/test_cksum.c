@@ -37,6 +37,16 @@ static void test_fast_equals_plain(void **state)
     }
 }
 
+// Longer than any packet: sums within the fast form must not overflow either.
+static void test_fast_equals_plain_when_long(void **state)
+{
+    (void)state;
+    static uint8_t data[(5 << 20) + 3];
+    memset(data, 0xff, sizeof data);
+    data[4 << 20] = 0x12;
+    assert_int_equal(plx_cksum_end(plx_cksum_add(0, data, sizeof data)), plx_cksum_plain(data, sizeof data));
+}
+
 static void test_update_equals_anew(void **state)
 {
     (void)state;
@@ -74,6 +84,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rfc1071_example),
         cmocka_unit_test(test_fast_equals_plain),
+        cmocka_unit_test(test_fast_equals_plain_when_long),
         cmocka_unit_test(test_update_equals_anew),
         cmocka_unit_test(test_own_checksum_sums_to_zero),
     };
