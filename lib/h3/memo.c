@@ -29,6 +29,7 @@ struct set {
 
 struct plx_memo {
     uint64_t secret;
+    const struct entry *last[2]; // found last, by kind: what comes in a row needs no hash; NULL: none yet
     _Alignas(64) struct set sets[PLX_MEMO_SETS];
 };
 _Static_assert((PLX_MEMO_SETS & (PLX_MEMO_SETS - 1)) == 0, "sets are chosen by a mask");
@@ -71,18 +72,29 @@ static struct set *set_of(struct plx_memo *m, uint64_t mark)
     return &m->sets[mark >> 1 & (PLX_MEMO_SETS - 1)];
 }
 
+static bool is_it(const struct entry *e, enum plx_memo_kind kind, const uint8_t *p, size_t len)
+{
+    // The end first: there is what differs between sections that begin alike.
+    return e->len == len && e->kind == kind && load64(e->octets + len - 8) == load64(p + len - 8) &&
+           memcmp(e->octets, p, len - 8) == 0;
+}
+
 const struct plx_h3_head *plx_memo_find(struct plx_memo *m, enum plx_memo_kind kind, const uint8_t *p,
                                         size_t len, uint64_t *mark)
 {
     *mark = 0;
     if (len < PLX_MEMO_OCTETS_MIN || len > PLX_MEMO_OCTETS_MAX)
         return NULL;
+    if (m->last[kind] != NULL && is_it(m->last[kind], kind, p, len))
+        return &m->last[kind]->head;
     *mark = mark_of(m, kind, p, len);
     struct set *set = set_of(m, *mark);
     for (unsigned i = 0; i < PLX_MEMO_WAYS; i++) {
         const struct entry *e = &set->way[i];
-        if (e->mark == *mark && e->len == len && e->kind == kind && memcmp(e->octets, p, len) == 0)
+        if (e->mark == *mark && is_it(e, kind, p, len)) {
+            m->last[kind] = e;
             return &e->head;
+        }
     }
     return NULL;
 }

@@ -38,7 +38,7 @@ size_t plx_memo_size(void); // octets, aligned to 64; may be zero pages that wer
 struct plx_memo *plx_memo_init(void *mem, uint64_t secret);
 
 // What the section means, or NULL when it is not remembered; *mark is then for plx_memo_keep(). The head is good until the next
-// plx_memo_keep(). Cost: about one multiplication per 8 octets and a comparison.
+// plx_memo_keep(). Cost: a comparison for what was found last too, else about one multiplication per 8 octets besides.
 const struct plx_h3_head *plx_memo_find(struct plx_memo *m, enum plx_memo_kind kind, const uint8_t *p,
                                         size_t len, uint64_t *mark);
 
