@@ -212,7 +212,8 @@ void load_pump(struct load_worker *w)
     w->is_pumping = false;
     if (w->phase == PHASE_RUN && w->quota_left == 0)
         w->phase = PHASE_DRAIN;
-    load_arm(w);
+    if (w->interval_ns > 0)
+        load_arm(w); // in a closed loop no answer moves the next moment
 }
 
 // --- time ---------------------------------------------------------------------------------------------------
@@ -272,6 +273,7 @@ void load_on_alarm(void *ctx, struct plx_core *core, plx_time now)
         load_conn_churn(w);
     }
     load_pump(w);
+    load_arm(w);
     load_finish_if_done(w);
 }
 
@@ -364,6 +366,7 @@ void load_finish_if_done(struct load_worker *w)
             load_slot_fail(&w->slots[i], ERROR_timeout);
         }
     count_unsent(w);
+    load_times_flush(w);
     if (w->stats.is_under_way)
         plx_h3_req_set_user(w->stats.slot.req, NULL);
     load_conns_close(w);
