@@ -231,6 +231,13 @@ static void rx_deliver(struct plx_core *k, struct plx_burst *b)
 {
     for (uint16_t j = 0; j < b->job_count; j++) {
         struct plx_slot *s = &b->slot[b->job_slot[j]];
+        if (j + 1 < b->job_count) {
+            const struct plx_conn *next = b->slot[b->job_slot[j + 1]].conn;
+            if (next != s->conn) {
+                plx_conn_prefetch(next);
+                __builtin_prefetch(plx_econn_of(k, next));
+            }
+        }
         struct plx_econn *e = plx_econn_of(k, s->conn);
         if (e->is_dead) { // by an earlier packet of this round
             slot_drop(k, s, PLX_DROP_wrong_state);

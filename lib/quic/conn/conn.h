@@ -185,6 +185,8 @@ enum plx_rx_step {
     PLX_RX_DROP_RESERVED_BITS,
 };
 
+// Has what delivering a packet touches on its way into the cache. Worth it for another connection than the one that is worked on.
+void plx_conn_prefetch(const struct plx_conn *c);
 enum plx_rx_step plx_conn_rx_begin(struct plx_conn *c, struct plx_rx *rx, struct plx_mask_job *job,
                                    plx_time now);
 enum plx_rx_step plx_conn_rx_number(struct plx_conn *c, struct plx_rx *rx, const struct plx_mask_job *mask,

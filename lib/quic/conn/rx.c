@@ -79,6 +79,13 @@ static enum plx_rx_step begin(struct plx_conn *c, struct plx_rx *rx, struct plx_
     return PLX_RX_GO;
 }
 
+void plx_conn_prefetch(const struct plx_conn *c)
+{
+    for (size_t at = 64; at < offsetof(struct plx_conn, cids); at += 64)
+        __builtin_prefetch((const uint8_t *)c + at);
+    __builtin_prefetch(&c->packets_rx);
+}
+
 enum plx_rx_step plx_conn_rx_begin(struct plx_conn *c, struct plx_rx *rx, struct plx_mask_job *job,
                                    plx_time now)
 {
