@@ -232,6 +232,14 @@ static bool head_copy(struct plx_queue_req *s, const struct plx_h3_head *from)
     return ok;
 }
 
+// The first request for a thread: from now on it can ring. It may have stopped before.
+static void __attribute__((noinline)) meet(struct plx_qpair *p, struct plx_core *core)
+{
+    atomic_store_explicit(&p->core, core, memory_order_seq_cst); // Q3
+    atomic_thread_fence(memory_order_seq_cst);
+    drain(p);
+}
+
 // The next thread in turn that lives and has a place.
 static struct plx_qpair *pick(struct plx_queues *qs, struct plx_core *core)
 {
@@ -240,11 +248,8 @@ static struct plx_qpair *pick(struct plx_queues *qs, struct plx_core *core)
     for (uint16_t i = 0; i < qs->cfg.threads; i++) {
         uint16_t t = qs->turn[w]++ % qs->cfg.threads;
         struct plx_qpair *p = &qs->pair[w * qs->cfg.threads + t];
-        if (atomic_load_explicit(&p->core, memory_order_relaxed) == NULL) {
-            atomic_store_explicit(&p->core, core, memory_order_seq_cst); // Q3
-            atomic_thread_fence(memory_order_seq_cst);
-            drain(p); // it may have stopped before it could ring
-        }
+        if (atomic_load_explicit(&p->core, memory_order_relaxed) == NULL)
+            meet(p, core);
         if (p->free_slots == NULL)
             drain(p);
         if (!p->is_stopped && p->free_slots != NULL)
