@@ -175,8 +175,9 @@ static struct plx_engine *engine_new(struct lanes *l, struct plx_port *port, boo
     plx_engine_cfg_init(&e);
     e.port = port;
     e.conns_max = e.handshakes_max = l->cfg.conns + 16;
-    e.streams_max = l->cfg.conns * (l->cfg.in_flight * 2 + 16) + 64; // the server keeps six for each handshake
-    e.buffer_memory = UINT64_C(1) << 30; // touched as used
+    e.streams_max =
+        l->cfg.conns * (l->cfg.in_flight * 2 + 16) + 64; // the server keeps six for each handshake
+    e.buffer_memory = UINT64_C(1) << 30;                 // touched as used
     e.idle_timeout = PLX_SEC(3600);
     e.retry = PLX_RETRY_NEVER;
     e.insecure = true;

@@ -252,8 +252,9 @@ static struct plx_engine *engine_new(struct pair *p, struct plx_port *port, bool
     e.crypto = crypto;
     e.conns_max = p->cell.conns + 16;
     e.handshakes_max = p->cell.conns + 16; // theirs last until the ticket is out
-    e.streams_max = p->cell.conns * (p->cell.in_flight * 2 + 16) + 64; // the server keeps six for each handshake
-    e.buffer_memory = UINT64_C(4) << 30; // touched as used
+    e.streams_max =
+        p->cell.conns * (p->cell.in_flight * 2 + 16) + 64; // the server keeps six for each handshake
+    e.buffer_memory = UINT64_C(4) << 30;                   // touched as used
     e.idle_timeout = PLX_SEC(3600);
     e.retry = PLX_RETRY_NEVER;
     e.insecure = true;
