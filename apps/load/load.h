@@ -120,6 +120,7 @@ struct load_worker {
     uint16_t index;
     enum load_phase phase;
     bool has_begun, has_ended;   // the window
+    bool is_pump_owed;           // when all answers of this breath are through
     bool is_pumping, is_starved; // starved: something was due, and no stream was free
     struct report report;
     struct plx_core_stats at_begin;
@@ -214,6 +215,7 @@ void *load_core_start(void *ctx, struct plx_core *core);
 void load_on_alarm(void *ctx, struct plx_core *core, plx_time now);
 void load_on_tick(void *ctx, struct plx_core *core, plx_time now);
 void load_core_stop(void *ctx, struct plx_core *core);
+void load_pump_soon(struct load_worker *w);
 void load_pump(struct load_worker *w); // sends what is due as far as there is room
 void load_arm(struct load_worker *w);
 void load_finish_if_done(struct load_worker *w);
@@ -235,7 +237,8 @@ bool load_conn_wants(const struct load_conn *c);
 // requests.c
 extern const struct plx_h3_handler load_h3_handler;
 enum plx_err load_request_send(struct load_conn *c, struct load_slot *s);
-struct load_slot *load_slot_take(struct load_conn *c, const struct load_item *item, plx_time due);
+struct load_slot *load_slot_take(struct load_conn *c, const struct load_item *item, plx_time due,
+                                 plx_time now);
 void load_slot_received(struct load_slot *s, const uint8_t *data, size_t len);
 void load_slot_end(struct load_slot *s);                        // the answer is complete: check, count, free
 void load_slot_fail(struct load_slot *s, enum error_kind kind); // count, free

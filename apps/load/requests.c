@@ -10,12 +10,13 @@
 
 // --- slots --------------------------------------------------------------------------------------------------
 
-struct load_slot *load_slot_take(struct load_conn *c, const struct load_item *item, plx_time due)
+struct load_slot *load_slot_take(struct load_conn *c, const struct load_item *item, plx_time due,
+                                 plx_time now)
 {
     struct load_worker *w = c->worker;
     struct load_slot *s = w->free_slots[--w->free_count];
 
-    *s = (struct load_slot){.conn = c, .item = item, .due = due, .sent = plx_core_now(w->core)};
+    *s = (struct load_slot){.conn = c, .item = item, .due = due, .sent = now};
     LIST_INSERT_HEAD(&c->slots, s, link);
     c->in_flight++;
     w->in_flight++;
@@ -41,8 +42,7 @@ static void settle(struct load_conn *c)
     struct load_worker *w = c->worker;
 
     load_conn_settle(c);
-    load_pump(w);
-    load_finish_if_done(w);
+    load_pump_soon(w);
 }
 
 static void count_error(struct load_slot *s, enum error_kind kind)
@@ -130,19 +130,20 @@ void load_slot_end(struct load_slot *s)
     struct report *r = &w->report;
     plx_time now = plx_core_now(w->core);
     enum error_kind wrong = check(s);
+    bool is_counted = load_is_in_window(w, s->due);
 
     w->progress_at = now;
     c->done++;
     if (w->has_begun && !w->has_ended)
         r->answered_in_window++;
-    if (load_is_in_window(w, s->due) && s->status < STATUS_COUNT && s->status > 0)
+    if (is_counted && s->status < STATUS_COUNT && s->status > 0)
         r->status[s->status]++;
     if (wrong != ERROR_COUNT) {
         load_slot_fail(s, wrong);
         return;
     }
     r->all_ok++;
-    if (load_is_in_window(w, s->due)) {
+    if (is_counted) {
         r->ok++;
         times_add(w, now.ns - s->due.ns, (s->first.ns > 0 ? s->first.ns : now.ns) - s->due.ns);
     }

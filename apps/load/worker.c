@@ -107,21 +107,14 @@ static plx_time next_due(const struct load_worker *w)
     return at_step(w->first, w->interval_ns, w->next);
 }
 
-static bool is_counted(const struct load_worker *w) // -n speaks of the window
-{
-    return plx_core_now(w->core).ns >= w->load->begin.ns;
-}
-
 // The moment for which the next request was meant. False: none is due now.
-static bool is_due(const struct load_worker *w, plx_time *due)
+static bool is_due(const struct load_worker *w, plx_time now, plx_time *due)
 {
-    plx_time now = plx_core_now(w->core);
-
     if (w->again_count > 0) {
         *due = w->again[w->again_first].due;
         return w->phase != PHASE_DONE;
     }
-    if (w->phase == PHASE_DONE || (w->quota_left == 0 && is_counted(w)))
+    if (w->phase == PHASE_DONE || (w->quota_left == 0 && now.ns >= w->load->begin.ns /* -n speaks of the window */))
         return false;
     if (w->interval_ns == 0) {
         *due = now;
@@ -131,10 +124,9 @@ static bool is_due(const struct load_worker *w, plx_time *due)
     return due->ns <= now.ns && due->ns < w->load->end.ns;
 }
 
-static void count_sent(struct load_worker *w, plx_time due)
+static void count_sent(struct load_worker *w, plx_time due, plx_time now)
 {
     struct report *r = &w->report;
-    uint64_t late = plx_core_now(w->core).ns - due.ns;
 
     r->all_sent++;
     if (!load_is_in_window(w, due))
@@ -142,7 +134,10 @@ static void count_sent(struct load_worker *w, plx_time due)
     r->requests++;
     if (w->quota_left != UINT64_MAX)
         w->quota_left--;
-    if (w->interval_ns == 0 || late < late_from.ns)
+    if (w->interval_ns == 0)
+        return;
+    uint64_t late = now.ns - due.ns;
+    if (late < late_from.ns)
         return;
     if (due.ns <= w->no_room_at.ns) {
         r->waited++;
@@ -153,7 +148,7 @@ static void count_sent(struct load_worker *w, plx_time due)
 }
 
 // What the schedule, or the ring of those to be sent again, has handed out.
-static void take_due(struct load_worker *w, plx_time due)
+static void take_due(struct load_worker *w, plx_time due, plx_time now)
 {
     if (w->again_count > 0) {
         w->again_first = (w->again_first + 1) % w->slot_count;
@@ -163,19 +158,19 @@ static void take_due(struct load_worker *w, plx_time due)
     }
     if (w->interval_ns > 0)
         w->next++;
-    count_sent(w, due);
+    count_sent(w, due, now);
 }
 
-static void send_on(struct load_conn *c, plx_time due)
+static void send_on(struct load_conn *c, plx_time due, plx_time now)
 {
     struct load_worker *w = c->worker;
     const struct load_item *item = w->again_count > 0 ? w->again[w->again_first].item : load_mix_pick(w);
-    struct load_slot *s = load_slot_take(c, item, due);
+    struct load_slot *s = load_slot_take(c, item, due, now);
     enum plx_err err = w->load->opts.hq ? load_hq_send(c, s) : load_request_send(c, s);
 
     if (err == PLX_OK) {
         c->sent++;
-        take_due(w, due);
+        take_due(w, due, now);
         load_conn_ready(c, false); // behind the others
         load_conn_settle(c);
         return;
@@ -189,25 +184,40 @@ static void send_on(struct load_conn *c, plx_time due)
     load_conn_settle(c);
 }
 
+// In a closed loop each answer makes room for a request. They are sent when all answers of the breath are through: the alarm of a
+// moment that has come runs behind them, in the same breath. A schedule does not wait for that.
+void load_pump_soon(struct load_worker *w)
+{
+    if (w->interval_ns > 0 || w->phase == PHASE_WAIT) {
+        load_pump(w);
+        load_finish_if_done(w);
+        return;
+    }
+    if (w->is_pump_owed || w->phase == PHASE_DONE)
+        return;
+    w->is_pump_owed = true;
+    plx_core_alarm(w->core, plx_core_now(w->core));
+}
+
 void load_pump(struct load_worker *w)
 {
-    plx_time due;
+    plx_time due, now = plx_core_now(w->core);
 
     if (w->is_pumping)
         return;
     w->is_pumping = true;
     if (w->is_starved)
-        w->no_room_at = plx_core_now(w->core); // up to now there was no room
+        w->no_room_at = now; // up to now there was no room
     w->is_starved = false;
-    while (is_due(w, &due)) {
+    while (is_due(w, now, &due)) {
         struct load_conn *c = TAILQ_FIRST(&w->ready);
         if (c == NULL || w->free_count == 0) {
             w->is_starved = w->interval_ns > 0;
             if (w->is_starved)
-                w->no_room_at = plx_core_now(w->core);
+                w->no_room_at = now;
             break;
         }
-        send_on(c, due);
+        send_on(c, due, now);
     }
     w->is_pumping = false;
     if (w->phase == PHASE_RUN && w->quota_left == 0)
@@ -249,6 +259,7 @@ void load_on_alarm(void *ctx, struct plx_core *core, plx_time now)
 
     if (w == NULL || w->phase == PHASE_DONE)
         return;
+    w->is_pump_owed = false;
     if (w->phase == PHASE_WAIT && now.ns >= l->start.ns) {
         w->phase = PHASE_RUN;
         w->progress_at = now;
@@ -346,11 +357,14 @@ static void count_unsent(struct load_worker *w)
 void load_finish_if_done(struct load_worker *w)
 {
     struct load *l = w->load;
+
+    if (w->phase != PHASE_DRAIN)
+        return;
     plx_time due, now = plx_core_now(w->core);
-    bool is_late = w->phase == PHASE_DRAIN && l->end.ns != PLX_NEVER.ns &&
+    bool is_late = l->end.ns != PLX_NEVER.ns &&
                    now.ns > l->end.ns + l->opts.timeout.ns + PLX_SEC(1).ns;
 
-    if (w->phase != PHASE_DRAIN || (!is_late && (w->in_flight > 0 || is_due(w, &due))))
+    if (!is_late && (w->in_flight > 0 || is_due(w, now, &due)))
         return;
     if (!w->has_ended)
         window_end(w);
