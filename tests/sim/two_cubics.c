@@ -257,7 +257,7 @@ static double share_of_first(uint64_t seed, double seconds)
 
 int main(int argc, char **argv)
 {
-    double seconds = 180, queue = 625000, noise = 500;
+    double seconds = 600, queue = 625000, noise = 500;
     unsigned seeds = 5, outside = 0;
 
     for (int i = 1; i < argc; i += 2) {
