@@ -114,7 +114,8 @@ static bool is_due(const struct load_worker *w, plx_time now, plx_time *due)
         *due = w->again[w->again_first].due;
         return w->phase != PHASE_DONE;
     }
-    if (w->phase == PHASE_DONE || (w->quota_left == 0 && now.ns >= w->load->begin.ns /* -n speaks of the window */))
+    if (w->phase == PHASE_DONE ||
+        (w->quota_left == 0 && now.ns >= w->load->begin.ns /* -n speaks of the window */))
         return false;
     if (w->interval_ns == 0) {
         *due = now;
@@ -361,8 +362,7 @@ void load_finish_if_done(struct load_worker *w)
     if (w->phase != PHASE_DRAIN)
         return;
     plx_time due, now = plx_core_now(w->core);
-    bool is_late = l->end.ns != PLX_NEVER.ns &&
-                   now.ns > l->end.ns + l->opts.timeout.ns + PLX_SEC(1).ns;
+    bool is_late = l->end.ns != PLX_NEVER.ns && now.ns > l->end.ns + l->opts.timeout.ns + PLX_SEC(1).ns;
 
     if (!is_late && (w->in_flight > 0 || is_due(w, now, &due)))
         return;
