@@ -104,7 +104,7 @@ static void breathe(struct plx_core *k, plx_time now)
 {
     for (unsigned i = 0; i < BREATHS_PER_TURN; i++) {
         plx_core_breath(k, now);
-        if (k->rx_count < PLX_BURST_MAX && plx_list_is_empty(&k->ready))
+        if (k->rx_count < PLX_PULL_MAX && plx_list_is_empty(&k->ready))
             return;
     }
 }

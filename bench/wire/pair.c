@@ -156,7 +156,7 @@ static void on_end(struct plx_h3_req *req, const struct plx_field *trailers, uin
 
 static bool is_quiet(const struct plx_core *k)
 {
-    return k->rx_count < PLX_BURST_MAX && plx_list_is_empty(&k->ready);
+    return k->rx_count < PLX_PULL_MAX && plx_list_is_empty(&k->ready);
 }
 
 // Out of line and called for nothing else: valgrind counts what happens inside of it (--toggle-collect).
