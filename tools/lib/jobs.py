@@ -16,6 +16,13 @@ import time
 
 TAP = re.compile(r'^(ok|not ok)\b[ \t]*(?:\d+[ \t]*)?(?:-[ \t]*)?([^\n#]*)(#[ \t]*(?i:skip))?', re.M)
 
+LOGS_SHOWN, LINES_SHOWN = 6, 80  # of failures, at the end
+
+
+def quoted(text, count):
+    """The last lines of a log, set apart so that none of them can be taken for the runner's own."""
+    return '\n'.join('           | ' + line for line in text.splitlines()[-count:])
+
 
 class Job:
     def __init__(self, name, argv, cwd=None, env=None, timeout=600):
@@ -63,7 +70,7 @@ class Results:
             for n in bad[:10]:
                 print(f'           not ok {n}')
             if not bad:
-                print('\n'.join('           | ' + line for line in text.splitlines()[-12:]), flush=True)
+                print(quoted(text, 12), flush=True)
 
     def summary(self):
         print('\n%-12s %8s %8s %9s' % ('part', 'passed', 'failed', 'time'))
@@ -71,8 +78,13 @@ class Results:
             print('%-12s %8d %8d %6d:%02d' % (part, passed, failed, int(seconds) // 60, int(seconds) % 60))
         if self.failures:
             print('\nfailed:')
+            shown = set()
             for part, name, log, hint in self.failures:
                 print(f'  {part}: {name}' + (f' ({hint})' if hint else '') + (f'\n      log: {os.path.relpath(log)}' if log else ''))
+                if log and log not in shown and len(shown) < LOGS_SHOWN:  # a machine of CI is gone, and its logs with it
+                    shown.add(log)
+                    with open(log, errors='replace') as f:
+                        print(quoted(f.read(), LINES_SHOWN), flush=True)
         passed = sum(p[0] for p in self.parts.values())
         failed = sum(p[1] for p in self.parts.values())
         print(f'\n{passed} passed, {failed} failed', flush=True)
