@@ -84,8 +84,11 @@ void plx_handoff_drain(struct plx_core *k)
 
     if (k->engine->core_count == 1 || k->inbox.cell == NULL)
         return;
-    while ((n = (uint16_t)plx_mailbox_pop_burst(&k->inbox, (void **)pkts, PLX_BURST_MAX)) > 0)
+    while ((n = (uint16_t)plx_mailbox_pop_burst(&k->inbox, (void **)pkts, PLX_BURST_MAX)) > 0) {
+        k->n.taken_over += n;
+        k->n.drops[PLX_DROP_core_ended] += n;
         plx_handoff_give(k, pkts, n);
+    }
 }
 
 bool plx_handoff_sleep(struct plx_core *k)

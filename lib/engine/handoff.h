@@ -35,7 +35,7 @@ uint16_t plx_handoff_pull(struct plx_core *k, struct plx_pkt **pkts, uint16_t ma
 // to whoever owns each buffer; NULLs are passed over
 void plx_handoff_give(struct plx_core *k, struct plx_pkt **pkts, uint16_t count);
 void plx_handoff_collect(struct plx_core *k); // our buffers that came back
-// At the end of the engine: nothing runs any more; what lies in the rings goes home.
+// When no core runs any more: what was handed over to one that had left before its neighbour is counted as dropped and goes home.
 void plx_handoff_drain(struct plx_core *k);
 // Takes back a ring: true when there was one, and what was written before it can be read.
 bool plx_handoff_answer(struct plx_core *k);

@@ -7,6 +7,7 @@
 #include "base/time.h"
 #include "engine/clock.h"
 #include "engine/engine.h"
+#include "engine/handoff.h"
 #include "engine/place.h"
 
 static const plx_dur sleep_max = PLX_MS(100);
@@ -108,5 +109,10 @@ enum plx_err plx_engine_run(struct plx_engine *e)
     core_main(e->cores[0]);
     for (uint16_t i = 1; i < started; i++)
         pthread_join(thread[i], NULL);
+    // Cores leave one after the other. Until the last has left, packets for the connections of the others may still come.
+    for (uint16_t i = 0; i < e->core_count; i++) {
+        plx_handoff_drain(e->cores[i]);
+        plx_core_publish(e->cores[i]);
+    }
     return all ? PLX_OK : PLX_ERR_SYSTEM;
 }

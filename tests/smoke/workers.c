@@ -4,7 +4,9 @@
 // relay that changes its own port every few datagrams, as a NAT that forgets: after each change half of the packets land on
 // the worker that does not own the connection, and are handed over. Meanwhile another thread reads the statistics of both engines without
 // pause, all workers write one key log, ticket keys rotate at every tick and token keys now and then, connections update their keys; and in the end
-// the server is told to stop, from a thread that is none of its own, in the middle of downloads, which it finishes.
+// the server is told to stop, from a thread that is none of its own, in the middle of downloads, which it finishes. From then on the
+// relay repeats the last datagram of each client whenever it is quiet, from another port every time: networks do, and the workers, who end one after the
+// other, keep getting packets of connections that the other one owned.
 //
 // Twice: where the kernel goes by addresses alone, and where the program on the sockets goes by connection ID (drivers/udp). Then
 // every packet reaches the right worker at once, also right after a change of port in the middle of a handshake or a download, and
@@ -29,6 +31,7 @@ enum { CONNS = 16, REQUESTS = 3, BODY = 200000, LONG_BODY = 24 << 20, REBIND_EVE
 static struct plx_engine *server;
 static struct plx_addr target;
 static _Atomic bool is_over, is_long; // the second act: long downloads, and the server stops
+static _Atomic bool is_ending;        // the server has been told to
 static _Atomic unsigned complete, broken, closed_conns, begun;
 static uint64_t rotations; // of worker 0
 static bool is_steered;
@@ -207,6 +210,8 @@ struct leg {
     struct sockaddr_in client;
     int up;        // towards the server
     unsigned sent; // since it was made
+    uint8_t last[2048];
+    size_t last_len;
 };
 static struct leg legs[RELAY_MAX];
 static unsigned leg_count, rebound;
@@ -243,6 +248,17 @@ static void from_client(void)
             rebound++;
         }
         send(l->up, buf, (size_t)n, 0);
+        memcpy(l->last, buf, (size_t)n);
+        l->last_len = (size_t)n;
+    }
+}
+
+static void repeat_last(void)
+{
+    for (unsigned i = 0; i < leg_count; i++) {
+        int s = up_socket();
+        send(s, legs[i].last, legs[i].last_len, 0);
+        close(s);
     }
 }
 
@@ -263,7 +279,10 @@ static void *relay(void *arg)
         unsigned count = leg_count;
         for (unsigned i = 0; i < count; i++)
             fd[i + 1] = (struct pollfd){.fd = legs[i].up, .events = POLLIN};
-        if (poll(fd, count + 1, 50) <= 0)
+        int ready = poll(fd, count + 1, is_ending ? 1 : 50);
+        if (ready == 0 && is_ending)
+            repeat_last();
+        if (ready <= 0)
             continue;
         for (unsigned i = 0; i < count; i++)
             if (fd[i + 1].revents != 0)
@@ -350,6 +369,7 @@ static void act(const char *keylog, bool stops)
         usleep(1000);
     if (stops)
         plx_engine_stop(server, PLX_SEC(300));
+    is_ending = stops;
     pthread_join(thread, NULL);
     watch_end(&watcher);
     plx_engine_free(client);
