@@ -251,12 +251,63 @@ void world_fetch(struct world *w, unsigned i, const uint64_t *sizes, unsigned co
     plx_check(plx_core_connect(c->engine->cores[0], &cfg, &c->conn) == PLX_OK);
 }
 
+void world_ask(struct world *w, unsigned i, const uint64_t *sizes, unsigned count)
+{
+    struct world_client *c = &w->client[i];
+
+    plx_check(c->is_open && c->size_count + count <= WORLD_REQUESTS_MAX);
+    memcpy(c->sizes + c->size_count, sizes, count * sizeof *sizes);
+    c->size_count += count;
+    c->engine->cores[0]->now = w->now;
+    start_more(c);
+}
+
 // --- time ---------------------------------------------------------------------------------------------------
 
-static plx_time breathe(struct world *w, struct plx_engine *e, plx_time next)
+static struct world_pause *pause_of(struct world *w, int who)
 {
+    return who == WORLD_SERVER ? &w->server_pause : &w->client[who].pause;
+}
+
+void world_pause(struct world *w, int who, plx_time until, bool is_deaf)
+{
+    *pause_of(w, who) = (struct world_pause){until, is_deaf};
+}
+
+static bool is_paused(struct world *w, int who)
+{
+    return !plx_time_reached(pause_of(w, who)->until, w->now);
+}
+
+static bool anybody_is_paused(struct world *w)
+{
+    for (int who = WORLD_SERVER; who < w->clients; who++)
+        if (is_paused(w, who))
+            return true;
+    return false;
+}
+
+// What piled up is gone.
+static void lose_mail(struct plx_port *port)
+{
+    struct plx_pkt *pkts[64];
+    uint16_t n;
+
+    while ((n = port->ops->rx(port, 0, pkts, 64)) > 0)
+        port->ops->give(port, 0, pkts, n);
+}
+
+static plx_time breathe(struct world *w, int who, plx_time next)
+{
+    struct plx_engine *e = who == WORLD_SERVER ? w->server : w->client[who].engine;
+    struct world_pause *pause = pause_of(w, who);
     struct plx_core *k = e->cores[0];
 
+    if (is_paused(w, who))
+        return plx_time_min(pause->until, next);
+    if (pause->is_deaf)
+        lose_mail(k->port);
+    pause->is_deaf = false;
     // A breath takes at most 64 datagrams, and a long transfer fills many: go on until there is nothing left.
     for (unsigned i = 0; plx_core_breath(k, w->now) && i < 10000; i++)
         w->breaths++;
@@ -270,10 +321,13 @@ bool world_run(struct world *w, plx_time until, bool (*done)(struct world *w))
 {
     for (;;) {
         plx_sim_advance(w->sim, w->now);
-        plx_time next = breathe(w, w->server, PLX_NEVER);
-        for (uint16_t i = 0; i < w->clients; i++)
-            next = breathe(w, w->client[i].engine, next);
-        next = plx_time_min(next, plx_sim_next(w->sim));
+        plx_time next = PLX_NEVER;
+        for (int who = WORLD_SERVER; who < w->clients; who++)
+            next = breathe(w, who, next);
+        plx_time mail = plx_sim_next(w->sim);
+        if (plx_time_reached(mail, w->now) && anybody_is_paused(w)) // theirs, who will not look: when others' comes is not known
+            mail = plx_time_after(w->now, PLX_US(250));
+        next = plx_time_min(next, mail);
         if (done != NULL && done(w))
             return true;
         if (next.ns > until.ns) {

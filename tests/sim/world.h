@@ -12,7 +12,7 @@
 #include "drivers/sim/sim.h"
 #include "engine/engine.h"
 
-enum { WORLD_CLIENTS_MAX = 4, WORLD_REQUESTS_MAX = 256, WORLD_BODY_MAX = 64 << 20 };
+enum { WORLD_SERVER = -1, WORLD_CLIENTS_MAX = 4, WORLD_REQUESTS_MAX = 256, WORLD_BODY_MAX = 64 << 20 };
 
 struct world;
 
@@ -32,11 +32,19 @@ struct world_request {
     plx_time begun, ended;
 };
 
+// A host whose program does not run: see world_pause.
+struct world_pause {
+    plx_time until;
+    bool is_deaf; // what has come meanwhile is lost
+};
+
 struct world_client {
     struct world *world;
+    struct world_pause pause;
     struct plx_engine *engine;
     struct plx_conn *conn;
     struct plx_h3_conn *h3;
+    struct table *h3_by_hand; // table.h: then h3 is NULL
     struct plx_close_info why;
     bool is_open, is_closed;
     plx_time opened;
@@ -52,6 +60,7 @@ struct world {
     struct plx_sim_world *sim;
     unsigned up, down;
     struct plx_engine *server;
+    struct world_pause server_pause;
     struct world_client client[WORLD_CLIENTS_MAX];
     uint16_t clients;
     plx_time now;
@@ -65,6 +74,13 @@ bool world_fini(struct world *w);
 
 // Client i connects and asks for bodies of these sizes, all at once. GET /SIZE; upload > 0: POST with a body of that size.
 void world_fetch(struct world *w, unsigned i, const uint64_t *sizes, unsigned count, uint64_t upload);
+
+// Client i, which is open, asks for more on the same connection; sizes and requests follow those it has.
+void world_ask(struct world *w, unsigned i, const uint64_t *sizes, unsigned count);
+
+// From now on a host (WORLD_SERVER, or the number of a client) does not run until `until`: its core has no breath, whatever its timers
+// say, and datagrams pile up in front of it. So does a machine that is out of CPU. is_deaf: its ring overflows, and all of them are lost.
+void world_pause(struct world *w, int who, plx_time until, bool is_deaf);
 
 // Runs until done() says so or virtual time reaches `until`. False: time was up.
 bool world_run(struct world *w, plx_time until, bool (*done)(struct world *w));
