@@ -325,7 +325,8 @@ bool world_run(struct world *w, plx_time until, bool (*done)(struct world *w))
         for (int who = WORLD_SERVER; who < w->clients; who++)
             next = breathe(w, who, next);
         plx_time mail = plx_sim_next(w->sim);
-        if (plx_time_reached(mail, w->now) && anybody_is_paused(w)) // theirs, who will not look: when others' comes is not known
+        if (plx_time_reached(mail, w->now) &&
+            anybody_is_paused(w)) // theirs, who will not look: when others' comes is not known
             mail = plx_time_after(w->now, PLX_US(250));
         next = plx_time_min(next, mail);
         if (done != NULL && done(w))
