@@ -4,26 +4,18 @@ fails, and what plx-load counts is what each server's access log says. Before th
 # timeout: 900
 import importlib.machinery
 import importlib.util
-import json
 import os
-import subprocess
 import sys
 import tempfile
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-sys.path.insert(0, os.path.join(TOP, 'bench', 'lib'))
+sys.path.insert(0, os.path.join(TOP, 'tests', 'lib'))
+from measured import Bench, cells_of  # noqa: E402
 import access  # noqa: E402
 import cells  # noqa: E402
 
-failed = 0
-
-
-def check(name, is_ok, detail=''):
-    global failed
-    failed += not is_ok
-    print(('ok ' if is_ok else 'not ok ') + name, flush=True)
-    for line in [] if is_ok else str(detail).strip().splitlines()[-25:]:
-        print('# ' + line, flush=True)
+bench = Bench('peers', 800)
+check = bench.check
 
 
 def program():
@@ -74,18 +66,14 @@ def main():
         logs(folder)
         verdicts(program().judge)
         path = os.path.join(folder, 'out.json')
-        done = subprocess.run([os.path.join(TOP, 'bench', 'peers'), '--seconds', '1.5', '--nice', '0', '--json', path], capture_output=True, text=True,
-                              errors='replace', timeout=800)
+        done = bench.run('--seconds', '1.5', '--nice', '0', '--json', path)
         check('exit status', done.returncode == 0, done.stdout + done.stderr)
-        if os.path.exists(path):
-            with open(path) as f:
-                report = json.load(f)
+        report = bench.report(path, done)
+        if report:
             check('cells', len(report['cells']) == 12 and report['is_good'], list(report['cells']))
-            for name, c in report['cells'].items():
-                check(name, c.get('wrong') == '' and c['failed'] == 0 and c['requests_answered'] == c['log_lines'] == c['log_good'] > 100, c)
-        else:
-            check('json', False, done.stderr)
-    return 1 if failed else 0
+        for name, c in cells_of(report):
+            check(name, c.get('wrong') == '' and c['failed'] == 0 and c['requests_answered'] == c['log_lines'] == c['log_good'] > 100, c)
+    return bench.end()
 
 
 sys.exit(main())

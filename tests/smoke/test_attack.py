@@ -103,4 +103,4 @@ def main(bed):
 if __name__ == '__main__':
     with Bed() as the_bed:
         main(the_bed)
-    sys.exit(the_bed.status)
+    sys.exit(the_bed.end())

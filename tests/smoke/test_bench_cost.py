@@ -15,23 +15,16 @@ import sys
 import tempfile
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-sys.path.insert(0, os.path.join(TOP, 'bench', 'lib'))
+sys.path.insert(0, os.path.join(TOP, 'tests', 'lib'))
+from measured import Bench, cells_of  # noqa: E402
 import client  # noqa: E402
 import costs  # noqa: E402
 import runs  # noqa: E402
 import wire  # noqa: E402
 
-COST = os.path.join(TOP, 'bench', 'cost')
-failed = 0
+bench = Bench('cost', 60)
+check = bench.check
 VOID = {'meta', 'br', 'line', 'polyline'}
-
-
-def check(name, is_ok, detail=''):
-    global failed
-    failed += not is_ok
-    print(('ok ' if is_ok else 'not ok ') + name, flush=True)
-    for line in [] if is_ok else str(detail).strip().splitlines()[-25:]:
-        print('# ' + line, flush=True)
 
 
 class Whole(html.parser.HTMLParser):
@@ -83,7 +76,7 @@ def drawn():
         path = os.path.join(folder, 'made-up.json')
         with open(path, 'w') as f:
             json.dump(report, f)
-        done = subprocess.run([COST, '--redraw', path, '--out', folder], capture_output=True, text=True, timeout=60)
+        done = bench.run('--redraw', path, '--out', folder)
         check('exit status tells of the run that broke', done.returncode == 1 and 'cost.html' in done.stdout, done.stdout + done.stderr)
         with open(os.path.join(folder, 'cost.html')) as f:
             page = f.read()
@@ -133,21 +126,20 @@ def over_a_wire():
     before = set(glob.glob('/tmp/plx-cost-*'))
     with tempfile.TemporaryDirectory(prefix='plx-wire-test-') as folder:
         ours, theirs = (f'net_memif0,role={role},socket={folder}/memif.sock,socket-abstract=no' for role in ('server', 'client'))
-        argv = [COST, '--port', ours, '--address', '10.90.0.1/24', '--client', 'neighbour', '--client-command', 'env', '--client-folder', TOP, '--client-port',
+        argv = ['--port', ours, '--address', '10.90.0.1/24', '--client', 'neighbour', '--client-command', 'env', '--client-folder', TOP, '--client-port',
                 theirs, '--client-address', '10.90.0.2/24', '--runs', '1', '--seconds', '0.5', '--nice', '0', '--out', folder]
         for name, more, members, nets in (
                 ('card alone', ['--section', 'small', '--section', 'bulk'], {'pollux-nic/h3/64/m1/c64', 'pollux-nic/h3/1G/m1/c1'}, 5),
                 ('card and kernel', ['--section', 'hello', '--kernel-address', '127.0.0.1'],
                  {'pollux-nic/h3-handshake/64/full', *(n for n in costs.SECTIONS[5][5])}, 0)):
-            done = subprocess.run([*argv, *more], capture_output=True, text=True, errors='replace', timeout=400)
+            done = bench.run(*argv, *more, patience=400)
             check(f'{name}: exit status', done.returncode == 0, done.stdout + done.stderr)
             if done.returncode != 0:
                 continue
-            with open(os.path.join(folder, 'cost.json')) as f:
-                report = json.load(f)
+            report = bench.report(os.path.join(folder, 'cost.json'), done)
             with open(os.path.join(folder, 'cost.html')) as f:
                 page = f.read()
-            medians = {n: c['median'] for s in report['sections'].values() for n, c in s.items()}
+            medians = {n: c['median'] for n, c in cells_of(report)}
             check(f'{name}: cells', set(medians) == members, list(medians))
             check(f'{name}: figures', all(m['server_cpu_us_per_request'] > 0 and m['requests_per_second'] > 0 and m['failed'] == 0 for m in medians.values()), medians)
             points = report['curves'].get('pollux-nic/h3/64/m1/c64', [])
@@ -170,7 +162,7 @@ def refused():
             (1, [*over, '--client-port', 'net_memif0', '--client-address', '10.91.0.2/24'], 'not in the network'),
             (1, [*vdev, '--address', '10.90.0.1/24', '--client', 'no-such-host.invalid'], 'must work without a password'))
     for code, options, want in rows:
-        done = subprocess.run([COST, *options], capture_output=True, text=True, timeout=60)
+        done = bench.run(*options)
         check(f'says: {want}', done.returncode == code and want in done.stderr and 'Traceback' not in done.stderr, f'{done.returncode}\n{done.stderr}')
 
 
@@ -195,7 +187,7 @@ def main():
     cards()
     refused()
     over_a_wire()
-    return 1 if failed else 0
+    return bench.end()
 
 
 sys.exit(main())

@@ -9,7 +9,9 @@ import sys
 import tempfile
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-MACRO = os.path.join(TOP, 'bench', 'macro')
+sys.path.insert(0, os.path.join(TOP, 'tests', 'lib'))
+from measured import Bench, cells_of  # noqa: E402
+
 CELLS = ('pollux-udp/h3/64/m10/c4', 'pollux-xdp/h3/1K/m1/c2', 'pollux-memif/h3/16K/m10/c2', 'nginx/h3/64/m1/c4', 'nginx/h1-tls/64/m1/c2',
          'nginx/h2-tls/64/m10/c2', 'haproxy/h3/100K/m1/c2', 'haproxy/h1-tls/1K/m1/c2', 'caddy/h3/64/m10/c2', 'pollux-udp/h3-handshake/64/full',
          'pollux-udp/h3-handshake/64/resumed', 'pollux-udp/h3/64M/m1/c1', 'pollux-memif/h3/64M/m1/c1', 'nginx/h1-tls/64M/m1/c1',
@@ -17,19 +19,8 @@ CELLS = ('pollux-udp/h3/64/m10/c4', 'pollux-xdp/h3/1K/m1/c2', 'pollux-memif/h3/1
 FIGURES = ('requests_per_second', 'server_cpu_us_per_request', 'server_cpu_s_per_gb', 'gbit_per_second')
 REFUSED = ('nginx/h3/64/m1', 'apache/h3/64/m1/c1', 'nginx/h1-tls/64/m2/c1', 'haproxy/h3/4G/m1/c1', 'pollux-nic/h3/64/m1/c1', 'nginx/h3-handshake/64/0rtt', 'nginx/h3-idle/64/m1/c1', 'pollux-udp/h2-tls/64/m1/c1', 'nginx/h3/0/m1/c1',
            'nginx/h3/64/m0/c1', 'nginx/h3-handshake/64/half', 'nginx/h1-tls-handshake/64/resumed', 'nginx/h3/64/full')
-failed = 0
-
-
-def check(name, is_ok, detail=''):
-    global failed
-    failed += not is_ok
-    print(('ok ' if is_ok else 'not ok ') + name, flush=True)
-    for line in [] if is_ok else str(detail).strip().splitlines()[-25:]:
-        print('# ' + line, flush=True)
-
-
-def run(*argv):
-    return subprocess.run([MACRO, *argv], capture_output=True, text=True, errors='replace', timeout=500)
+bench = Bench('macro', 500)
+check, run = bench.check, bench.run
 
 
 def is_positive(value):
@@ -73,17 +64,14 @@ def main():
         done = run(*CELLS, '--runs', '1', '--seconds', '1', '--net', 'veth', '--nice', '0', '--json', path)
         check('exit status', done.returncode == 0, f'{done.returncode}\n{done.stderr}')
         check('table', all(f'| {name} |' in done.stdout for name in CELLS), done.stdout)
-        if os.path.exists(path):
-            with open(path) as f:
-                report = json.load(f)
+        report = bench.report(path, done)
+        if report:
             check('machine', report['machine']['cpus'] >= 2 and report['machine']['kernel'], report['machine'])
             check('cells', set(report['cells']) == set(CELLS), list(report['cells']))
-            for name, cell in report['cells'].items():
-                check_cell(name, cell)
-        else:
-            check('json', False, done.stderr)
+        for name, cell in cells_of(report):
+            check_cell(name, cell)
     check('nothing is left', not namespaces() - before, namespaces() - before)
-    return 1 if failed else 0
+    return bench.end()
 
 
 sys.exit(main())

@@ -2,32 +2,19 @@
 """bench/performance measures, and writes its tables between the marks of a page: every cell is there, the baseline, the floor, noise and what broke, and
 where Pollux is not the best. The figures that are judged are made up; two cells are measured."""
 # timeout: 300
-import json
 import os
-import subprocess
 import sys
 import tempfile
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-PERFORMANCE = os.path.join(TOP, 'bench', 'performance')
-sys.path.insert(0, os.path.join(TOP, 'bench', 'lib'))
+sys.path.insert(0, os.path.join(TOP, 'tests', 'lib'))
+from measured import Bench, cells_of  # noqa: E402
 import cells  # noqa: E402
 import runs  # noqa: E402
 import standings  # noqa: E402
 
-failed = 0
-
-
-def check(name, is_ok, detail=''):
-    global failed
-    failed += not is_ok
-    print(('ok ' if is_ok else 'not ok ') + name, flush=True)
-    for line in [] if is_ok else str(detail).strip().splitlines()[-25:]:
-        print('# ' + line, flush=True)
-
-
-def run(*argv):
-    return subprocess.run([PERFORMANCE, *argv], capture_output=True, text=True, errors='replace', timeout=280)
+bench = Bench('performance', 280)
+check, run = bench.check, bench.run
 
 
 def figure(cost, rate, p99=900.0):
@@ -69,8 +56,9 @@ def page():
         with open(path, 'w') as f:
             f.write('before\n<!-- tables: bench/performance writes them -->\nold\n<!-- end of the tables -->\nafter\n')
         done = run('--only', 'pollux-udp/h3/64/m10/c32', '--runs', '2', '--seconds', '0.5', '--nice', '0', '--json', out, '--write', path)
-        check('measures', done.returncode == 0 and os.path.exists(out), done.stderr)
-        if not os.path.exists(out):
+        check('measures', done.returncode == 0, done.stderr)
+        report = bench.report(out, done)
+        if not report:
             return
         for name in ('once', 'again'):
             with open(path) as f:
@@ -78,10 +66,8 @@ def page():
             check(f'page, {name}', text.startswith('before\n<!--') and text.endswith('-->\nafter\n') and 'old' not in text and text.count('## Cell by cell') == 1 and
                   text.count('| pollux-udp HTTP/3') == 2, text)
             run('--tables', out, '--write', path)
-        with open(out) as f:
-            nets = json.load(f)['nets']
-        check('json', all(len(c['runs']) == 2 and c['median']['server_cpu_us_per_request'] > 0 and c['median']['p99_us'] > 0 for net in nets.values() for c in net.values()) and
-              list(nets) == ['lo', 'veth'], nets)
+        check('figures', all(len(c['runs']) == 2 and c['median']['server_cpu_us_per_request'] > 0 and c['median']['p99_us'] > 0 for _, c in cells_of(report)) and
+              list(report['nets']) == ['lo', 'veth'], report['nets'])
         with open(path, 'w') as f:
             f.write('no marks\n')
         done = run('--tables', out, '--write', path)
@@ -91,4 +77,4 @@ def page():
 
 tables()
 page()
-sys.exit(1 if failed else 0)
+sys.exit(bench.end())

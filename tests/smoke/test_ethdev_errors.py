@@ -9,6 +9,9 @@ import sys
 import tempfile
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(TOP, 'tests', 'lib'))
+from tap import Tap  # noqa: E402
+
 BUILD = os.path.abspath(os.environ.get('PLX_BUILD') or os.path.join(TOP, 'build'))
 NETNS, PREFIX = f'plxd-{os.getpid()}-errors', f'--file-prefix=plxde{os.getpid()}'
 PLAIN = ['--no-pci', '--no-huge', '-m', '256', '--no-telemetry', PREFIX]
@@ -48,50 +51,46 @@ def run(argv, without_rights=False):
     return done.returncode, done.stdout + done.stderr
 
 
-def check(name, code, text, program, words):
+def check(tap, name, code, text, program, words):
     said = [line for line in text.splitlines() if line.startswith(program + ':')]
     missing = [w for w in words if not re.search(w, ' '.join(said))]
     ok = code not in (0, None) and code > 0 and not missing and len(said) == 1
-    print(('ok ' if ok else 'not ok ') + name, flush=True)
-    if not ok:
-        print(f'# exit status {code}, {len(said)} lines of {program}, without {missing}')
-        print('\n'.join('# ' + line for line in text.splitlines()[-12:]), flush=True)
-    return ok
+    tap.check(name, ok, '\n'.join([f'exit status {code}, {len(said)} lines of {program}, without {missing}', *text.splitlines()[-12:]]))
 
 
-def cases(folder):
+def cases(tap, folder):
     cert, key = os.path.join(folder, 'cert.pem'), os.path.join(folder, 'key.pem')
     subprocess.run(['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2', '-subj', '/CN=localhost',
                     '-keyout', key, '-out', cert], check=True, capture_output=True)
     serve = [os.path.join(BUILD, 'apps', 'plx-serve'), '--cert', cert, '--key', key, '--listen', '10.213.9.1:23990', '--driver', 'ethdev']
     get = [os.path.join(BUILD, 'apps', 'plx-get'), '--driver', 'ethdev', *IP, 'https://10.213.9.2:23990/']
-    ok = True
     for name, options, eal, without_rights, words in ROWS:
         eal, words = ([w.replace('FOLDER', folder) for w in given] for given in (eal, words))
         code, text = run([*serve, *options, '--', *eal], without_rights)
-        ok &= check(name, code, text, 'plx-serve', words)
+        check(tap, name, code, text, 'plx-serve', words)
     code, text = run([*get, '--', *PLAIN, '--vdev', 'net_af_xdp0,iface=nowhere'])
-    ok &= check('plx-get no_such_interface', code, text, 'plx-get', [r'no interface "nowhere"'])
+    check(tap, 'plx-get no_such_interface', code, text, 'plx-get', [r'no interface "nowhere"'])
     code, text = run([*serve[:-2], '--', *PLAIN])
-    ok &= check('arguments_without_ethdev', code, text, 'plx-serve', [r'are for --driver ethdev'])
+    check(tap, 'arguments_without_ethdev', code, text, 'plx-serve', [r'are for --driver ethdev'])
     # a machine without huge pages, whatever this one has: the kernel's folder of them is hidden from this one process
     hide = 'mount -t tmpfs none /sys/kernel/mm/hugepages && exec "$@"'
     code, text = run(['unshare', '--mount', 'sh', '-c', hide, 'sh', *serve, *IP, '--', '--no-pci', PREFIX])
-    ok &= check('no_huge_pages', code, text, 'plx-serve', [r'no huge pages', r'sysctl vm\.nr_hugepages=', r'--no-huge -m 512'])
-    return ok
+    check(tap, 'no_huge_pages', code, text, 'plx-serve', [r'no huge pages', r'sysctl vm\.nr_hugepages=', r'--no-huge -m 512'])
 
 
 def main():
+    tap = Tap()
     if os.getuid() != 0:
-        print('not ok root\n# this needs root, for a network namespace of its own: sudo -E tools/test smoke')
-        return 1
+        tap.check('root', False, 'this needs root, for a network namespace of its own: sudo -E tools/test smoke')
+        return tap.end()
     with tempfile.TemporaryDirectory(prefix='plxd-errors-') as folder:
         subprocess.run(['ip', 'netns', 'add', NETNS], check=True)
         try:
             subprocess.run(['ip', '-n', NETNS, 'link', 'add', 'veth0', 'type', 'veth', 'peer', 'name', 'veth1'], check=True)
             for device in ('veth0', 'veth1'):
                 subprocess.run(['ip', '-n', NETNS, 'link', 'set', device, 'up'], check=True)
-            return 0 if cases(folder) else 1
+            cases(tap, folder)
+            return tap.end()
         finally:
             subprocess.run(['ip', 'netns', 'del', NETNS])
 

@@ -108,4 +108,4 @@ with Bed() as bed:
     cancelled(bed, server)
     load(bed, server)
     endings(bed, server)
-sys.exit(bed.status)
+sys.exit(bed.end())

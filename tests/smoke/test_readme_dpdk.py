@@ -9,6 +9,9 @@ import sys
 import tempfile
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(TOP, 'tests', 'lib'))
+from tap import Tap  # noqa: E402
+
 BUILD = os.path.abspath(os.environ.get('PLX_BUILD') or os.path.join(TOP, 'build'))
 OUTER, CLIENT = f'plxd-{os.getpid()}-readme', f'plxd-{os.getpid()}-client'
 
@@ -29,7 +32,7 @@ def blocks():
     return {name: text for name, text in re.findall(r'\*\*([^*]+)\*\*[^`]*(?:`[^`]+`[^`]*)*?```sh\n(.*?)```', section, re.S)}
 
 
-def run(name, text, folder):
+def run(tap, name, text, folder):
     text = text.replace('build/apps/', BUILD + '/apps/').replace('/run/plx.sock', folder + '/plx.sock')
     text = re.sub(r'\bnetns (add|exec) client\b', rf'netns \1 {CLIENT}', text)
     text = re.sub(r'\bnetns client\b|-n client\b', lambda m: m.group(0).replace('client', CLIENT), text)
@@ -37,19 +40,15 @@ def run(name, text, folder):
     done = subprocess.run(['ip', 'netns', 'exec', OUTER, 'bash', '-c', FRAME % text], cwd=folder, capture_output=True, text=True, timeout=60,
                           stdin=subprocess.DEVNULL)
     with open(os.path.join(folder, 'README.md')) as f:
-        ok = f.read() in done.stdout
-    print(('ok ' if ok else 'not ok ') + name, flush=True)
-    if not ok:
-        print('\n'.join('# ' + line for line in [*text.splitlines(), *(done.stdout + done.stderr).splitlines()[-20:]]), flush=True)
-    return ok
+        tap.check(name, f.read() in done.stdout, '\n'.join([*text.splitlines(), *(done.stdout + done.stderr).splitlines()[-12:]]))
 
 
 def main():
-    found = blocks()
+    tap, found = Tap(), blocks()
     wanted = {name: text for name, text in found.items() if name.startswith(('AF_XDP', 'memif'))}
     if len(wanted) != 2:
-        print(f'not ok blocks\n# the README has blocks {list(found)}, not one for AF_XDP and one for memif')
-        return 1
+        tap.check('blocks', False, f'the README has blocks {list(found)}, not one for AF_XDP and one for memif')
+        return tap.end()
     with tempfile.TemporaryDirectory(prefix='plxd-readme-') as folder:
         subprocess.run(['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2', '-subj',
                         '/CN=localhost', '-keyout', folder + '/key.pem', '-out', folder + '/cert.pem'], check=True, capture_output=True)
@@ -57,7 +56,9 @@ def main():
             f.write('what the server is asked for\n')
         subprocess.run(['ip', 'netns', 'add', OUTER], check=True)
         try:
-            return 0 if all([run(name, text, folder) for name, text in wanted.items()]) else 1
+            for name, text in wanted.items():
+                run(tap, name, text, folder)
+            return tap.end()
         finally:
             for name in (CLIENT, OUTER):
                 subprocess.run(['ip', 'netns', 'del', name], capture_output=True)

@@ -8,7 +8,9 @@ import tempfile
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(TOP, 'tools', 'lib'))
+sys.path.insert(0, os.path.join(TOP, 'tests', 'lib'))
 from jobs import Job, Results, run_all  # noqa: E402
+from tap import Tap  # noqa: E402
 
 # name, shell program, timeout, passed, failed
 ROWS = [
@@ -27,7 +29,7 @@ ROWS = [
     ('reads_no_terminal', 'read x; test -z "$x"', 5, 1, 0),
 ]
 
-failed = 0
+tap = Tap()
 with tempfile.TemporaryDirectory() as folder:
     for name, program, timeout, want_passed, want_failed in ROWS:
         results, said = Results(folder), io.StringIO()
@@ -38,16 +40,12 @@ with tempfile.TemporaryDirectory() as folder:
         last = said.getvalue().splitlines()[-1]
         good = counts == [want_passed, want_failed] and last == f'{want_passed} passed, {want_failed} failed' and \
             is_fine == (want_failed == 0)
-        print(('ok ' if good else 'not ok ') + 'runner_' + name)
-        if not good:
-            failed = 1
-            print('\n'.join('# ' + line for line in said.getvalue().splitlines()))
+        tap.check('runner_' + name, good, said.getvalue())
 
     results = Results(folder)
     with contextlib.redirect_stdout(io.StringIO()):
         run_all([Job('missing', ['/nowhere/at/all'])], results, 'part', 1)
         nothing = Results(folder).summary()
-    print(('ok ' if results.parts['part'][:2] == [0, 1] else 'not ok ') + 'runner_missing_program')
-    print(('ok ' if nothing is False else 'not ok ') + 'runner_nothing_run_is_no_success')
-    failed |= results.parts['part'][:2] != [0, 1] or nothing
-sys.exit(failed)
+    tap.check('runner_missing_program', results.parts['part'][:2] == [0, 1])
+    tap.check('runner_nothing_run_is_no_success', nothing is False)
+sys.exit(tap.end())

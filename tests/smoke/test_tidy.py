@@ -7,6 +7,8 @@ import sys
 import tempfile
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(TOP, 'tests', 'lib'))
+from tap import Tap  # noqa: E402
 
 CLEAN = {
     'lib/base/one.h': '#define ONE 1\n',
@@ -57,12 +59,9 @@ def run(row_files):
         return done.returncode, done.stdout + done.stderr
 
 
-failed = 0
+tap = Tap()
 for name, files, words in ROWS:
     code, out = run(files)
     good = code == 0 if words is None else code == 1 and words in out and ', 1 complaints' in out
-    print(('ok ' if good else 'not ok ') + 'tidy_' + name)
-    if not good:
-        failed += 1
-        print('\n'.join('# ' + line for line in out.splitlines()))
-sys.exit(failed != 0)
+    tap.check('tidy_' + name, good, out)
+sys.exit(tap.end())
