@@ -23,6 +23,7 @@ import traceback
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(TOP, 'tests', 'lib'))
+from cert import self_signed  # noqa: E402
 from tap import Tap  # noqa: E402
 
 BUILD = os.path.abspath(os.environ.get('PLX_BUILD') or os.path.join(TOP, 'build'))
@@ -122,10 +123,7 @@ class Bed(Tap):
         return path
 
     def certificate(self):
-        self.cert, self.key = self.path('cert.pem'), self.path('key.pem')
-        subprocess.run(['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2', '-subj',
-                        '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1', '-keyout', self.key, '-out', self.cert],
-                       check=True, capture_output=True)
+        self.cert, self.key = self_signed(self.folder, 'DNS:localhost', 'IP:127.0.0.1')
 
     def port(self):
         """A UDP port of ours that nobody has bound."""

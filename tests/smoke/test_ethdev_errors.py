@@ -10,6 +10,7 @@ import tempfile
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(TOP, 'tests', 'lib'))
+from cert import self_signed  # noqa: E402
 from tap import Tap  # noqa: E402
 
 BUILD = os.path.abspath(os.environ.get('PLX_BUILD') or os.path.join(TOP, 'build'))
@@ -59,9 +60,7 @@ def check(tap, name, code, text, program, words):
 
 
 def cases(tap, folder):
-    cert, key = os.path.join(folder, 'cert.pem'), os.path.join(folder, 'key.pem')
-    subprocess.run(['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2', '-subj', '/CN=localhost',
-                    '-keyout', key, '-out', cert], check=True, capture_output=True)
+    cert, key = self_signed(folder)
     serve = [os.path.join(BUILD, 'apps', 'plx-serve'), '--cert', cert, '--key', key, '--listen', '10.213.9.1:23990', '--driver', 'ethdev']
     get = [os.path.join(BUILD, 'apps', 'plx-get'), '--driver', 'ethdev', *IP, 'https://10.213.9.2:23990/']
     for name, options, eal, without_rights, words in ROWS:

@@ -10,6 +10,7 @@ import tempfile
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(TOP, 'tests', 'lib'))
+from cert import self_signed  # noqa: E402
 from tap import Tap  # noqa: E402
 
 BUILD = os.path.abspath(os.environ.get('PLX_BUILD') or os.path.join(TOP, 'build'))
@@ -50,8 +51,7 @@ def main():
         tap.check('blocks', False, f'the README has blocks {list(found)}, not one for AF_XDP and one for memif')
         return tap.end()
     with tempfile.TemporaryDirectory(prefix='plxd-readme-') as folder:
-        subprocess.run(['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2', '-subj',
-                        '/CN=localhost', '-keyout', folder + '/key.pem', '-out', folder + '/cert.pem'], check=True, capture_output=True)
+        self_signed(folder)
         with open(folder + '/README.md', 'w') as f:
             f.write('what the server is asked for\n')
         subprocess.run(['ip', 'netns', 'add', OUTER], check=True)

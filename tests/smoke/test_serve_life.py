@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 
-from bed import PATIENCE, Bed, size_of, wait_for
+from bed import PATIENCE, Bed, self_signed, size_of, wait_for
 
 PIECE = bytes(i * 31 % 253 for i in range(1 << 20))
 
@@ -251,9 +251,7 @@ def exit_codes(bed):
     server = bed.serve('--root', bed.path('site'))
     url, get, trust = f'https://127.0.0.1:{server.port}', bed.program('plx-get'), ('--cacert', bed.cert)
     closed = f'https://127.0.0.1:{bed.port()}/'
-    other = bed.write('other.pem', open(bed.cert).read())
-    subprocess.run(['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2', '-subj', '/CN=x',
-                    '-keyout', bed.path('x.key'), '-out', other], check=True, capture_output=True)
+    other, _ = self_signed(bed.folder, subject='x', stem='other-')
     rows = [((*trust, url + '/index.html'), 0, ''), (('-k', url + '/index.html'), 0, ''), ((*trust, url + '/nowhere'), 0, ''), ((), 2, 'no URL'),
             (('--no-such', url), 2, 'unrecognized'), (('-H', 'nocolon', url), 2, 'NAME:VALUE'), (('--parallel', '0', url), 2, 'number from 1'),
             (('--max-time', 'x', url), 2, 'want seconds'), (('http://127.0.0.1/',), 3, 'want https://'), (('https:///x',), 3, 'want https://'),
