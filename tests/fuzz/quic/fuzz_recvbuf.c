@@ -5,39 +5,21 @@
 #include "base/slab.h"
 #include "quic/stream/recvbuf.h"
 #include "tests/fuzz/base/ops.h"
+#include "tests/fuzz/quic/hog.h"
 
-enum { OCTETS = 1 << 19, LEN_MAX = 20000, HOGS = 4096 };
-
-struct hogged {
-    void *p;
-    size_t size;
-};
+enum { OCTETS = 1 << 19, LEN_MAX = 20000 };
 
 static struct {
     struct plx_slab slab;
     struct plx_recvbuf *b;
     uint64_t read, held;
     bool has[OCTETS];
-    struct hogged hog[HOGS];
-    unsigned hogs;
+    struct hog hog;
 } m;
 
 static uint8_t pattern(uint64_t i)
 {
     return (uint8_t)(i * 5 + (i >> 8) * 3);
-}
-
-static void hog(bool want)
-{
-    while (!want && m.hogs > 0) {
-        m.hogs--;
-        plx_slab_give(&m.slab, m.hog[m.hogs].p, m.hog[m.hogs].size);
-    }
-    for (size_t size = PLX_SLAB_BLOCK_MAX; want && size >= 64; size /= 2) {
-        void *p;
-        while (m.hogs < HOGS && (p = plx_slab_take(&m.slab, size)) != NULL)
-            m.hog[m.hogs++] = (struct hogged){p, size};
-    }
 }
 
 static void clear(void)
@@ -118,12 +100,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         } else if (op < 250) // arrived otherwise
             drop(ops_u16(&o) % 3000);
         else if (op < 254)
-            hog(op != 253);
+            (op != 253 ? hog_take : hog_give)(&m.hog, &m.slab);
         else
             clear();
         check();
     }
-    hog(false);
+    hog_give(&m.hog, &m.slab);
     plx_recvbuf_clear(&m.b, &m.slab);
     plx_check(plx_slab_bytes_in_use(&m.slab) == 0);
     plx_slab_verify(&m.slab);

@@ -9,8 +9,9 @@
 #include "base/slab.h"
 #include "quic/stream/sendbuf.h"
 #include "tests/fuzz/base/ops.h"
+#include "tests/fuzz/quic/hog.h"
 
-enum { OCTETS = 1 << 16, FRAMES = 512, PIECES = 8192, HOGS = 4096, PIECES_AT_ONCE = 8 };
+enum { OCTETS = 1 << 16, FRAMES = 512, PIECES = 8192, PIECES_AT_ONCE = 8 };
 
 struct piece {
     struct plx_owner owner;
@@ -23,11 +24,6 @@ struct frame {
     bool fin;
 };
 
-struct hogged {
-    void *p;
-    size_t size;
-};
-
 static struct {
     struct plx_slab slab;
     struct plx_sendbuf b;
@@ -38,8 +34,7 @@ static struct {
     uint8_t is_acked[OCTETS];
     uint64_t queued, acked; // acked: the prefix
     bool is_fin_acked, is_cleared;
-    struct hogged hog[HOGS];
-    unsigned hogs;
+    struct hog hog;
     uint8_t octets[OCTETS];
 } m;
 
@@ -54,20 +49,6 @@ static void released(struct plx_owner *o, const void *data, size_t len)
     plx_check(p->released++ == 0);
     plx_check(m.is_cleared || len == 0 || p->end <= m.acked); // not before its last octet is acknowledged
     plx_check(data == m.octets + p->end - len);
-}
-
-// Takes everything that the slab has, down to the smallest block, or gives it back.
-static void hog(bool want)
-{
-    while (!want && m.hogs > 0) {
-        m.hogs--;
-        plx_slab_give(&m.slab, m.hog[m.hogs].p, m.hog[m.hogs].size);
-    }
-    for (size_t size = PLX_SLAB_BLOCK_MAX; want && size >= 64; size /= 2) {
-        void *p;
-        while (m.hogs < HOGS && (p = plx_slab_take(&m.slab, size)) != NULL)
-            m.hog[m.hogs++] = (struct hogged){p, size};
-    }
 }
 
 static void add(struct ops *o)
@@ -159,7 +140,7 @@ static void check(void)
 
 static void finish(void)
 {
-    hog(false);
+    hog_give(&m.hog, &m.slab);
     if (!m.is_cleared) {
         if (!plx_sendbuf_is_fin_queued(&m.b))
             plx_check(plx_sendbuf_add(&m.b, &m.slab, NULL, 0, true) == PLX_OK);
@@ -204,7 +185,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         else if (op < 245 && m.frames > 0)
             report(ops_u8(&o) % m.frames, (op & 1) != 0, (op & 6) != 0);
         else if (op >= 253)
-            hog(op != 255);
+            (op != 255 ? hog_take : hog_give)(&m.hog, &m.slab);
         else if (op == 252 && !m.is_cleared) {
             m.is_cleared = true;
             plx_sendbuf_clear(&m.b, &m.slab);
