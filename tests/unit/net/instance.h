@@ -7,6 +7,17 @@
 
 static const plx_time NOW = {UINT64_C(1000000000)};
 
+// Of an instance that is the peer.
+static inline struct plx_net_cfg peer_cfg(void)
+{
+    struct plx_net_cfg c = net_cfg();
+    memcpy(c.mac, PEER_MAC, 6);
+    memcpy(c.addrs[0].ip.ip, PEER_IP4, 4);
+    memcpy(c.addrs[1].ip.ip, PEER_IP6, 16);
+    c.ports[0] = 5555;
+    return c;
+}
+
 static inline struct plx_net *net_open(const struct plx_net_cfg *cfg)
 {
     struct plx_net *n = test_malloc(sizeof *n);

@@ -10,16 +10,6 @@
 #include "frames.h"
 #include "instance.h"
 
-static struct plx_net_cfg peer_cfg(void)
-{
-    struct plx_net_cfg c = net_cfg();
-    memcpy(c.mac, PEER_MAC, 6);
-    memcpy(c.addrs[0].ip.ip, PEER_IP4, 4);
-    memcpy(c.addrs[1].ip.ip, PEER_IP6, 16);
-    c.ports[0] = 5555;
-    return c;
-}
-
 static struct plx_pkt payload(struct frame *f, const struct plx_addr *to, uint16_t len, uint8_t ecn)
 {
     struct plx_pkt pkt = {.data = f->b + 128, .len = len, .cap = 1500, .peer = *to, .ecn = ecn};

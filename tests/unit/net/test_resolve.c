@@ -143,16 +143,6 @@ static void test_echo(void **state)
 
 // --- what we owe the link ----------------------------------------------------------------------------------
 
-static struct plx_net_cfg peer_cfg(void)
-{
-    struct plx_net_cfg c = net_cfg();
-    memcpy(c.mac, PEER_MAC, 6);
-    memcpy(c.addrs[0].ip.ip, PEER_IP4, 4);
-    memcpy(c.addrs[1].ip.ip, PEER_IP6, 16);
-    c.ports[0] = 5555;
-    return c;
-}
-
 static void test_announcements(void **state)
 {
     (void)state;
