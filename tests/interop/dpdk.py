@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 
+import capture
 import lib
 
 # addresses: our own, past the kernel, and the kernel's on the other side
@@ -58,10 +59,26 @@ class Link:
         subprocess.run(['ip', '-n', self.there, 'neigh', 'del', address, 'dev', self.peer_device], capture_output=True)
 
 
-def largest(capture, address, keylog=None):
+def fill_mtu(lab, site, link, port, fetch):
+    """A body of 10 MB there and back, by fetch(our address, theirs): datagrams fill the MTU of 1500 octets, 1472 over IPv4, 1452 over IPv6, both
+    ways, and none is longer."""
+    bad = []
+    for ours, theirs, most in ((OUR4, THEIR4, 1472), (OUR6, THEIR6, 1452)):
+        seen = capture.Capture(lab, link.there, link.peer_device, port)
+        got = fetch(ours, theirs)
+        seen.stop()
+        if got.code != 0 or not os.path.exists(got.file('echo')) or lib.sha256_file(got.file('echo')) != site.hashes['10m.bin']:
+            bad.append(got.explain(site))
+        for who in (ours, theirs):
+            if (size := largest(seen, who)) != most:
+                bad.append(f'the longest datagram from {who} had {size} octets, not {most}')
+    return not bad, '\n'.join(bad)
+
+
+def largest(seen, address, keylog=None):
     """The longest UDP payload that a capture saw from an address."""
     field = 'ipv6.src' if ':' in address else 'ip.src'
-    lens = capture.fields(f'{field} == {address} && udp', ['udp.length'], keylog)
+    lens = seen.fields(f'{field} == {address} && udp', ['udp.length'], keylog)
     return max((int(row[0]) - 8 for row in lens), default=0)
 
 

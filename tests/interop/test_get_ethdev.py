@@ -32,19 +32,10 @@ def from_kernel(lab, site, link, server, host, names):
 
 
 def upload(lab, site, link, server):
-    """A body of 10 MB there and back. Datagrams fill the MTU: 1472 octets over IPv4, 1452 over IPv6, and none is longer."""
-    bad = []
-    for ours, theirs, most in ((dpdk.OUR4, dpdk.THEIR4, 1472), (dpdk.OUR6, dpdk.THEIR6, 1452)):
-        seen = capture.Capture(lab, link.there, link.peer_device, server.port)
-        got = clients.plx_get(lab, server.url(ECHO[1:], theirs), '-d', '@' + os.path.join(site.folder, '10m.bin'), '--driver', 'ethdev',
-                              *dpdk.IP, netns=link.here, eal=dpdk.eal(link.vdev, f'g{len(lab.procs)}'))
-        seen.stop()
-        if got.code != 0 or not os.path.exists(got.file('echo')) or lib.sha256_file(got.file('echo')) != site.hashes['10m.bin']:
-            bad.append(got.explain(site))
-        for who in (ours, theirs):
-            if (size := dpdk.largest(seen, who)) != most:
-                bad.append(f'the longest datagram from {who} had {size} octets, not {most}')
-    return not bad, '\n'.join(bad)
+    def fetch(ours, theirs):
+        return clients.plx_get(lab, server.url(ECHO[1:], theirs), '-d', '@' + os.path.join(site.folder, '10m.bin'), '--driver', 'ethdev',
+                               *dpdk.IP, netns=link.here, eal=dpdk.eal(link.vdev, f'g{len(lab.procs)}'))
+    return dpdk.fill_mtu(lab, site, link, server.port, fetch)
 
 
 def resumption(lab, site, link, server):

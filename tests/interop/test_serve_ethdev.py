@@ -124,18 +124,9 @@ def neighbours(lab, site, server, link):
 
 
 def mtu(lab, site, server, link):
-    """Datagrams fill the MTU of 1500 octets: 1472 over IPv4, 1452 over IPv6, both ways, and no fragment, no longer one."""
-    bad = []
-    for ours, theirs, most in ((dpdk.OUR4, dpdk.THEIR4, 1472), (dpdk.OUR6, dpdk.THEIR6, 1452)):
-        seen = capture.Capture(lab, link.there, link.peer_device, server.port)
-        got = clients.plx_get(lab, server.url(ECHO[1:], ours), '-d', '@' + os.path.join(site.folder, '10m.bin'), netns=link.there)
-        seen.stop()
-        if got.code != 0 or lib.sha256_file(got.file('echo')) != site.hashes['10m.bin']:
-            bad.append(got.explain(site))
-        for who in (ours, theirs):
-            if (size := dpdk.largest(seen, who)) != most:
-                bad.append(f'the longest datagram from {who} had {size} octets, not {most}')
-    return not bad, '\n'.join(bad)
+    def fetch(ours, theirs):
+        return clients.plx_get(lab, server.url(ECHO[1:], ours), '-d', '@' + os.path.join(site.folder, '10m.bin'), netns=link.there)
+    return dpdk.fill_mtu(lab, site, link, server.port, fetch)
 
 
 def stranger(lab, site, server, link):
