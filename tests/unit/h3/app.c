@@ -1,6 +1,7 @@
 // app.c -- see app.h.
 
 #include "app.h"
+#include "array.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -13,10 +14,6 @@ const uint8_t app_bytes[1 << 17] = {[0 ... 99] = 'a', [100 ... 9999] = 'b', [100
 #define F(n, v)                                 \
     {                                           \
         n, v, sizeof n - 1, sizeof v - 1, false \
-    }
-#define SPAN(s)                         \
-    {                                   \
-        (const uint8_t *)(s), strlen(s) \
     }
 
 static void on_release(struct plx_owner *owner, const void *data, size_t len)
@@ -266,10 +263,10 @@ enum plx_err app_get(struct plx_h3_conn *c, unsigned slot, const char *method, c
     static const struct plx_field fields[] = {F("user-agent", "app/1"), F("accept", "*/*"),
                                               F("te", "trailers")};
     struct exchange *x = &app->client[slot];
-    struct plx_h3_head head = {.method = SPAN(method),
+    struct plx_h3_head head = {.method = {(const uint8_t *)method, strlen(method)},
                                .scheme = SPAN("https"),
                                .authority = SPAN("localhost:4433"),
-                               .path = SPAN(path),
+                               .path = {(const uint8_t *)path, strlen(path)},
                                .fields = fields,
                                .field_count = 3};
 

@@ -10,10 +10,7 @@
 
 uint64_t world_random(struct world *w)
 {
-    w->seed ^= w->seed << 13;
-    w->seed ^= w->seed >> 7;
-    w->seed ^= w->seed << 17;
-    return w->seed;
+    return xorshift(&w->seed);
 }
 
 static unsigned side_of(const struct side *s)

@@ -13,6 +13,21 @@
 #include "h3/conn.h"
 #include "h3/memo.h"
 
+// Of a literal; also where it must be constant.
+#define SPAN(s)                             \
+    {                                       \
+        (const uint8_t *)(s), sizeof(s) - 1 \
+    }
+
+// Random numbers that a seed other than 0 decides.
+static inline uint64_t xorshift(uint64_t *seed)
+{
+    *seed ^= *seed << 13;
+    *seed ^= *seed >> 7;
+    *seed ^= *seed << 17;
+    return *seed;
+}
+
 enum { WORLD_STREAMS = 64, CLIENT = 0, SERVER = 1 };
 
 struct dir { // octets from one side to the other

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../base/rows.h"
+#include "array.h"
 
 static const uint8_t lens[257] = {
 #define X(sym, bits) [sym] = bits,
@@ -16,10 +17,7 @@ static uint64_t seed = 1;
 
 static uint64_t rnd(void)
 {
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return seed;
+    return xorshift(&seed);
 }
 
 // The plain second opinion: counts up canonical codes until the bits match one.

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "../base/rows.h"
+#include "array.h"
 #include "base/check.h"
 #include "base/slab.h"
 #include "h3/fields.h"
@@ -19,10 +20,7 @@ static uint64_t seed = 1;
 
 static uint64_t rnd(void)
 {
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return seed;
+    return xorshift(&seed);
 }
 
 static struct plx_qpack_section section(void)

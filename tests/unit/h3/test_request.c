@@ -85,10 +85,6 @@ static void test_grease(void **state)
 
 static void test_extended_connect(void **state)
 {
-#define SPAN(s)                             \
-    {                                       \
-        (const uint8_t *)(s), sizeof(s) - 1 \
-    }
     static const struct plx_h3_cfg cfg = {.connect_protocol = true};
     static const struct plx_h3_head head = {.method = SPAN("CONNECT"),
                                             .scheme = SPAN("https"),
