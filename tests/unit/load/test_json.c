@@ -1,24 +1,9 @@
 // test_json.c -- a report that is written and read again is the same; what is none is refused.
 
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <cmocka.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "apps/load/report.h"
-
-static char path[] = P_tmpdir "/plx-test-json-XXXXXX";
-
-static void write_text(const char *text)
-{
-    FILE *f = fopen(path, "w");
-    assert_non_null(f);
-    fputs(text, f);
-    assert_int_equal(fclose(f), 0);
-}
+#include "scratch.h"
 
 static void fill(struct report *r)
 {
@@ -96,7 +81,7 @@ static void test_refused(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
-        write_text(row[i]);
+        scratch_write(row[i]);
         assert_true(report_init(&r));
         assert_false(report_read_json(&r, path, err, sizeof err));
         assert_non_null(strstr(err, path));
@@ -142,11 +127,5 @@ int main(void)
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_limits),
     };
-    int fd = mkstemp(path);
-    if (fd < 0)
-        return 1;
-    close(fd);
-    int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    unlink(path);
-    return failed;
+    return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
 }

@@ -1,26 +1,18 @@
 // test_mix.c -- files of requests: what a line says, what is refused, how often each is picked.
 
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <cmocka.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "apps/load/load.h"
+#include "scratch.h"
 
-static char path[] = P_tmpdir "/plx-test-mix-XXXXXX";
 static struct load l;
 static char err[600];
 
 static bool read_mix(const char *text)
 {
-    FILE *f = fopen(path, "w");
-    assert_non_null(f);
-    fputs(text, f);
-    assert_int_equal(fclose(f), 0);
+    scratch_write(text);
     l = (struct load){.opts = {.file = path, .status = LOAD_ANY, .length = LOAD_ANY, .crc32 = LOAD_ANY}};
     return load_mix(&l, err, sizeof err);
 }
@@ -125,11 +117,5 @@ int main(void)
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_weights),
     };
-    int fd = mkstemp(path);
-    if (fd < 0)
-        return 1;
-    close(fd);
-    int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    unlink(path);
-    return failed;
+    return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
 }
