@@ -65,17 +65,22 @@ struct packets {
     uint32_t key_count;
 };
 
+static inline void jobs_make(struct plx_aead_job job[BURST], uint32_t n, uint32_t key_count, uint16_t len)
+{
+    for (uint32_t i = 0; i < BURST; i++)
+        job[i] = (struct plx_aead_job){.key = &keys[order[(n * BURST + i) & (key_count - 1)]],
+                                       .text = text[i],
+                                       .aad = aad[i],
+                                       .pn = n,
+                                       .text_len = len,
+                                       .aad_len = 13};
+}
+
 static void seal_step(uint32_t n, const void *arg)
 {
     const struct packets *p = arg;
     struct plx_aead_job job[BURST];
-    for (uint32_t i = 0; i < BURST; i++)
-        job[i] = (struct plx_aead_job){.key = &keys[order[(n * BURST + i) & (p->key_count - 1)]],
-                                       .text = text[i],
-                                       .aad = aad[i],
-                                       .pn = n,
-                                       .text_len = p->len,
-                                       .aad_len = 13};
+    jobs_make(job, n, p->key_count, p->len);
     backend->seal(job, BURST);
 }
 
@@ -84,13 +89,7 @@ static void open_step(uint32_t n, const void *arg)
 {
     const struct packets *p = arg;
     struct plx_aead_job job[BURST];
-    for (uint32_t i = 0; i < BURST; i++)
-        job[i] = (struct plx_aead_job){.key = &keys[order[(n * BURST + i) & (p->key_count - 1)]],
-                                       .text = text[i],
-                                       .aad = aad[i],
-                                       .pn = n,
-                                       .text_len = (uint16_t)(p->len + PLX_AEAD_TAG_LEN),
-                                       .aad_len = 13};
+    jobs_make(job, n, p->key_count, (uint16_t)(p->len + PLX_AEAD_TAG_LEN));
     backend->open(job, BURST);
 }
 
