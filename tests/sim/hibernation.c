@@ -101,14 +101,10 @@ static void ask(struct world *w, unsigned i, uint64_t size, bool with_new_keys)
     c->sizes[c->size_count++] = size;
     c->started++;
     snprintf(path, sizeof path, "/%llu", (unsigned long long)size);
-#define SPAN(s)                         \
-    {                                   \
-        (const uint8_t *)(s), strlen(s) \
-    }
-    struct plx_h3_head head = {.method = SPAN("GET"),
-                               .scheme = SPAN("https"),
-                               .authority = SPAN("localhost"),
-                               .path = SPAN(path),
+    struct plx_h3_head head = {.method = world_span("GET"),
+                               .scheme = world_span("https"),
+                               .authority = world_span("localhost"),
+                               .path = world_span(path),
                                .content_length = PLX_H3_LENGTH_UNKNOWN};
     *r = (struct world_request){.world = w, .want = size, .begun = w->now};
     enum plx_err err = with_new_keys ? plx_conn_update_keys(c->conn) : PLX_OK;

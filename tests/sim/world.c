@@ -63,11 +63,6 @@ static const struct plx_h3_handler server_handler = {.on_request = on_request, .
 
 // --- who asks -----------------------------------------------------------------------------------------------
 
-static struct plx_span span(const char *s)
-{
-    return (struct plx_span){(const uint8_t *)s, strlen(s)};
-}
-
 static void start_more(struct world_client *c)
 {
     char path[24];
@@ -75,10 +70,10 @@ static void start_more(struct world_client *c)
     while (c->started < c->size_count) {
         struct world_request *r = &c->request[c->started];
         snprintf(path, sizeof path, "/%llu", (unsigned long long)c->sizes[c->started]);
-        struct plx_h3_head head = {.method = span(c->upload > 0 ? "POST" : "GET"),
-                                   .scheme = span("https"),
-                                   .authority = span("localhost"),
-                                   .path = span(path),
+        struct plx_h3_head head = {.method = world_span(c->upload > 0 ? "POST" : "GET"),
+                                   .scheme = world_span("https"),
+                                   .authority = world_span("localhost"),
+                                   .path = world_span(path),
                                    .content_length = PLX_H3_LENGTH_UNKNOWN};
         *r = (struct world_request){.world = c->world, .want = c->sizes[c->started], .begun = c->world->now};
         if (plx_h3_request(c->h3, &head, c->upload > 0, r, &r->req) != PLX_OK)

@@ -9,6 +9,8 @@
 
 #include <plx/plx.h>
 
+#include <string.h>
+
 #include "drivers/sim/sim.h"
 #include "engine/engine.h"
 
@@ -87,6 +89,12 @@ bool world_run(struct world *w, plx_time until, bool (*done)(struct world *w));
 bool world_all_complete(struct world *w); // every request of every client has its whole, right answer
 bool world_all_open(struct world *w);
 uint64_t world_drops(struct plx_engine *e, enum plx_drop why);
+
+// A string as requests want it.
+static inline struct plx_span world_span(const char *text)
+{
+    return (struct plx_span){(const uint8_t *)text, strlen(text)};
+}
 
 // The certificate that all worlds share: made once.
 const char *world_cert(void);

@@ -19,11 +19,6 @@ static uint64_t size_draw(struct plx_prng *r)
     return plx_prng_below(r, UINT64_C(1) << plx_prng_below(r, 18));
 }
 
-static struct plx_span span(const char *s)
-{
-    return (struct plx_span){(const uint8_t *)s, strlen(s)};
-}
-
 static bool ask(struct plx_h3_conn *h3, struct asker *k)
 {
     struct ask *q = &k->ask[k->begun];
@@ -35,10 +30,10 @@ static bool ask(struct plx_h3_conn *h3, struct asker *k)
     snprintf(path, sizeof path, "/%llu", (unsigned long long)q->want);
     if (chance(&k->rng, 6))
         q->cancel_at = plx_prng_below(&k->rng, 30000);
-    struct plx_h3_head head = {.method = span(is_post ? "POST" : "GET"),
-                               .scheme = span("https"),
-                               .authority = span("localhost"),
-                               .path = span(q->is_long ? long_path : path),
+    struct plx_h3_head head = {.method = world_span(is_post ? "POST" : "GET"),
+                               .scheme = world_span("https"),
+                               .authority = world_span("localhost"),
+                               .path = world_span(q->is_long ? long_path : path),
                                .content_length = PLX_H3_LENGTH_UNKNOWN};
     if (plx_h3_request(h3, &head, is_post, q, &req) != PLX_OK)
         return false;

@@ -108,17 +108,12 @@ static const struct plx_h3_handler server_handler = {.on_request = on_request};
 
 // --- the client ---------------------------------------------------------------------------------------------
 
-static struct plx_span span(const char *s)
-{
-    return (struct plx_span){(const uint8_t *)s, strlen(s)};
-}
-
 static void ask(struct life *l, const char *path, size_t upload)
 {
-    struct plx_h3_head head = {.method = span(upload > 0 ? "POST" : "GET"),
-                               .scheme = span("https"),
-                               .authority = span("localhost"),
-                               .path = span(path),
+    struct plx_h3_head head = {.method = world_span(upload > 0 ? "POST" : "GET"),
+                               .scheme = world_span("https"),
+                               .authority = world_span("localhost"),
+                               .path = world_span(path),
                                .content_length = PLX_H3_LENGTH_UNKNOWN};
     struct plx_h3_req **req = &l->req[l->asked];
 

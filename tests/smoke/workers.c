@@ -102,19 +102,14 @@ struct ask {
 };
 static struct ask asks[CONNS][REQUESTS];
 
-static struct plx_span span(const char *s)
-{
-    return (struct plx_span){(const uint8_t *)s, strlen(s)};
-}
-
 static void on_open(struct plx_h3_conn *h3)
 {
     struct ask *a = plx_h3_conn_user(h3);
     bool wants_long = is_long;
-    struct plx_h3_head head = {.method = span("GET"),
-                               .scheme = span("https"),
-                               .authority = span("localhost"),
-                               .path = span(wants_long ? "/long" : "/"),
+    struct plx_h3_head head = {.method = world_span("GET"),
+                               .scheme = world_span("https"),
+                               .authority = world_span("localhost"),
+                               .path = world_span(wants_long ? "/long" : "/"),
                                .content_length = PLX_H3_LENGTH_UNKNOWN};
     struct plx_h3_req *req;
 
