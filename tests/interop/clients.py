@@ -7,14 +7,16 @@ import os
 import time
 from urllib.parse import urlsplit
 
+import curl as curl_run
 from lib import PEERS, sha256_file
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 class Got:
-    def __init__(self, folder, code, text, took):
-        self.folder, self.code, self.text, self.took = folder, code, text, took
+    def __init__(self, folder, code, text, took, again=0):
+        """again: how often it had to be repeated, for a fault of the client's own that it owned up to."""
+        self.folder, self.code, self.text, self.took, self.again = folder, code, text, took, again
 
     def file(self, name):
         return os.path.join(self.folder, name)
@@ -48,8 +50,8 @@ def _name(url):
     return os.path.basename(urlsplit(url).path) or 'index.html'
 
 
-def curl(lab, urls, *options, timeout=180, netns=None):
-    """All URLs over one connection, side by side. The text names the HTTP version of each: "http=3"."""
+def curl(lab, urls, *options, timeout=180, netns=None, at_stall=None):
+    """All URLs over one connection, side by side. The text names the HTTP version of each: "http=3". at_stall: see curl.py."""
     urls, folder = [urls] if isinstance(urls, str) else list(urls), lab.make_folder('curl')
     argv = [PEERS, 'run', 'curl', '--http3-only', '--silent', '--show-error', '--fail', '--cacert', lab.cert().ca,
             '--write-out', 'http=%{http_version} code=%{http_code} size=%{size_download} %{url}\\n', *options]
@@ -57,7 +59,7 @@ def curl(lab, urls, *options, timeout=180, netns=None):
         argv += ['--parallel', '--parallel-max', '200']
     for u in urls:
         argv += ['--output', os.path.join(folder, _name(u)), u]
-    return _call(lab, 'curl', argv, folder, timeout, netns=netns)
+    return Got(folder, *curl_run.run(lab, argv, timeout, netns, at_stall))
 
 
 def gtlsclient(lab, urls, *options, timeout=180, netns=None):

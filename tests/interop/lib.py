@@ -139,6 +139,13 @@ class Proc:
         self.popen.wait()
         return self.popen.returncode
 
+    def core(self):
+        """A core of it as it is now, beside its log, when there is a gcore: where it lies. They are large, so only one is made of each."""
+        path = f'{self.log}.core.{self.pid}'
+        if shutil.which('gcore') and self.is_alive() and not os.path.exists(path):
+            subprocess.run(['gcore', '-o', self.log + '.core', str(self.pid)], capture_output=True)
+        return f'{self.name}: {path if os.path.exists(path) else "no core"}'
+
     def cpu_seconds(self):
         with open(f'/proc/{self.pid}/stat') as f:
             fields = f.read().rpartition(')')[2].split()

@@ -16,11 +16,23 @@ lib.PORTS = range(23000, 23500)
 FILES = tuple(lib.SIZES)
 SMALL = ('0.bin', '1.bin', '64k.bin', '10m.bin')
 ECHO = '/echo'
+COUNTERS = '/counters'
+
+
+def state(lab, server, link):
+    """What can be told of a server while a client waits for it in vain: its counters, and a core to look into afterwards."""
+    got = clients.plx_get(lab, server.url(COUNTERS[1:]), timeout=10, netns=link.there)
+    counters = ''
+    if os.path.exists(got.file(COUNTERS[1:])):
+        with open(got.file(COUNTERS[1:])) as f:
+            counters = ''.join(line for line in f if not line.startswith('#') and not line.endswith(' 0\n'))
+    return f'{counters}{server.proc.core()}'
 
 
 def fetch(lab, site, server, link, client, host, names=FILES):
     busy = server.proc.cpu_seconds()
-    got = clients.ALL[client](lab, [server.url(n, host) for n in names], netns=link.there)
+    more = {'at_stall': lambda: state(lab, server, link)} if client == 'curl' else {}
+    got = clients.ALL[client](lab, [server.url(n, host) for n in names], netns=link.there, **more)
     size = sum(lib.SIZES[n] for n in names)
     lab.say(f'{link.kind} {client} {host}: {size >> 20} MB in {got.took:.2f} s with start-up, {size * 8 / got.took / 1e9:.2f} Gbit/s, '
             f'server CPU {server.proc.cpu_seconds() - busy:.2f} s (it polls)')
@@ -52,7 +64,7 @@ def gibibyte(lab, site, server, link):
             f.seek(at)
             f.write(f'block {at}'.encode())
     site.sizes[name], site.hashes[name] = size, lib.sha256_file(path)
-    got = clients.curl(lab, server.url(name), timeout=300, netns=link.there)
+    got = clients.curl(lab, server.url(name), timeout=300, netns=link.there, at_stall=lambda: state(lab, server, link))
     lab.say(f'{link.kind} curl: 1 GiB in {got.took:.1f} s, {size * 8 / got.took / 1e9:.2f} Gbit/s')
     result = got.is_same(site, name), got.explain(site, name)
     os.unlink(path)
@@ -146,7 +158,7 @@ for family, host in ((socket.AF_INET, sys.argv[1]), (socket.AF_INET6, sys.argv[2
 
 def start(lab, site, kind, *options, extra=''):
     link = dpdk.Link(lab, kind, extra)
-    server = servers.plx_serve(lab, site, *dpdk.IP, '--echo', ECHO, '--stats', *options, driver='ethdev', addresses=dpdk.OURS,
+    server = servers.plx_serve(lab, site, *dpdk.IP, '--echo', ECHO, '--counters', COUNTERS, '--stats', *options, driver='ethdev', addresses=dpdk.OURS,
                                netns=link.here, eal=dpdk.eal(link.vdev, f's{len(lab.procs)}'))
     link.is_up()
     return link, server
