@@ -19,7 +19,7 @@ struct lanes {
     struct fan *fan;
     struct plx_engine *server;
     struct lane_cfg cfg;
-    struct plx_h3_handler server_handler, client_handler;
+    struct plx_h3_handler answering;
     struct plx_h3_block *block[FAN_QUEUES_MAX]; // of each worker
     uint8_t *body;
     struct plx_addr addr;

@@ -2,34 +2,22 @@
 
 #include "bench/wire/pair.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
 #include "base/time.h"
+#include "bench/wire/client.h"
+#include "bench/wire/sides.h"
 #include "drivers/loop/loop.h"
-#include "tests/sim/world.h"
-
-enum { OPENING_MAX = 64, BLOCK_COPY_MAX = 16 << 10 };
-
-struct wire_conn {
-    struct pair *pair;
-    struct plx_h3_conn *h3;
-    uint32_t open; // requests under way
-};
 
 struct pair {
     struct wire_cell cell;
     struct plx_engine *server, *client;
-    struct plx_h3_handler server_handler, client_handler;
+    struct client asking;
+    struct plx_h3_handler answering;
     struct plx_h3_block *block;
     uint8_t *body;
-    char ask[WIRE_ASK_MAX];
-    struct wire_conn *conns;
-    uint32_t conns_begun, conns_open;
-    uint64_t to_start; // requests that are still to be sent in this run
-    uint64_t ended;
     struct plx_addr addr;
     plx_time now;
 };
@@ -74,82 +62,6 @@ static void on_request(struct plx_h3_req *req, const struct plx_h3_head *head, b
 
     (void)head, (void)has_body;
     plx_check(plx_h3_respond_block(req, p->block) == PLX_OK);
-}
-
-static void block_make(struct pair *p)
-{
-    char length[24];
-    struct plx_field field[] = {
-        {.name = "content-type", .name_len = 12, .value = "text/plain", .value_len = 10},
-        {.name = "content-length", .name_len = 14, .value = length}};
-
-    field[1].value_len = (uint32_t)snprintf(length, sizeof length, "%llu", (unsigned long long)p->cell.body);
-    p->body = malloc(p->cell.body + 1);
-    plx_check(p->body != NULL);
-    memset(p->body, 'x', p->cell.body);
-    p->block = plx_h3_block_new(200, field, 2, (struct plx_buf){p->body, p->cell.body, NULL});
-    plx_check(p->block != NULL);
-}
-
-// --- the client ---------------------------------------------------------------------------------------------
-
-static struct plx_span span(const char *s)
-{
-    return (struct plx_span){(const uint8_t *)s, strlen(s)};
-}
-
-static void start_more(struct wire_conn *c)
-{
-    struct pair *p = c->pair;
-    const struct plx_field ask = {.name = "x-ask", .name_len = 5, .value = p->ask, .value_len = p->cell.ask};
-    const struct plx_h3_head head = {.method = span("GET"),
-                                     .scheme = span("https"),
-                                     .authority = span("localhost"),
-                                     .path = span("/index.html"),
-                                     .fields = &ask,
-                                     .field_count = p->cell.ask > 0,
-                                     .content_length = PLX_H3_LENGTH_UNKNOWN};
-
-    while (c->open < p->cell.in_flight && p->to_start > 0) {
-        struct plx_h3_req *req;
-        enum plx_err err = plx_h3_request(c->h3, &head, false, c, &req);
-        if (err == PLX_ERR_AGAIN)
-            return; // on_streams_available
-        plx_check(err == PLX_OK);
-        c->open++;
-        p->to_start--;
-    }
-}
-
-static void on_open(struct plx_h3_conn *h3)
-{
-    struct wire_conn *c = plx_h3_conn_user(h3);
-
-    c->h3 = h3;
-    c->pair->conns_open++;
-}
-
-static void on_close(struct plx_h3_conn *h3, struct plx_conn *transport, const struct plx_close_info *why)
-{
-    (void)h3, (void)transport;
-    fprintf(stderr, "wire: a connection ended: %d, code %llu, %s\n", (int)why->how,
-            (unsigned long long)why->code, why->reason);
-    exit(1);
-}
-
-static void on_streams_available(struct plx_h3_conn *h3)
-{
-    start_more(plx_h3_conn_user(h3));
-}
-
-static void on_end(struct plx_h3_req *req, const struct plx_field *trailers, uint16_t count)
-{
-    struct wire_conn *c = plx_h3_req_user(req);
-
-    (void)trailers, (void)count;
-    c->open--;
-    c->pair->ended++;
-    start_more(c);
 }
 
 // --- time ---------------------------------------------------------------------------------------------------
@@ -199,15 +111,14 @@ static void step(struct pair *p, uint64_t *server, uint64_t *client)
 
 static void run(struct pair *p, uint64_t requests, uint64_t *server, uint64_t *client)
 {
-    uint64_t until = p->ended + requests, stuck = 0;
+    const uint64_t *ended = &p->asking.ended, until = *ended + requests;
+    uint64_t stuck = 0;
 
-    p->to_start += requests;
-    for (uint32_t i = 0; i < p->cell.conns; i++)
-        start_more(&p->conns[i]);
-    while (p->ended < until) {
-        uint64_t before = p->ended + p->client->cores[0]->n.datagrams_rx;
+    client_start(&p->asking, requests);
+    while (*ended < until) {
+        uint64_t before = *ended + p->client->cores[0]->n.datagrams_rx;
         step(p, server, client);
-        stuck = before == p->ended + p->client->cores[0]->n.datagrams_rx ? stuck + 1 : 0;
+        stuck = before == *ended + p->client->cores[0]->n.datagrams_rx ? stuck + 1 : 0;
         plx_check(stuck < 100000);
     }
 }
@@ -240,54 +151,33 @@ void pair_measure(struct pair *p, uint64_t requests, struct wire_side *server, s
 
 // --- making and ending --------------------------------------------------------------------------------------
 
-static struct plx_engine *engine_new(struct pair *p, struct plx_port *port, bool is_server,
-                                     const char *crypto)
+static void engines_make(struct pair *p, const char *crypto)
 {
-    struct plx_engine_cfg e;
-    struct plx_cert cert = {world_cert(), world_key()};
-    char err[512];
+    struct plx_port *a, *b;
+    struct sides_cfg cfg = {.program = "wire",
+                            .conns = p->cell.conns,
+                            .in_flight = p->cell.in_flight,
+                            .buffer_memory = UINT64_C(4) << 30,
+                            .crypto = crypto};
 
-    plx_engine_cfg_init(&e);
-    e.port = port;
-    e.crypto = crypto;
-    e.conns_max = p->cell.conns + 16;
-    e.handshakes_max = p->cell.conns + 16; // theirs last until the ticket is out
-    e.streams_max =
-        p->cell.conns * (p->cell.in_flight * 2 + 16) + 64; // the server keeps six for each handshake
-    e.buffer_memory = UINT64_C(4) << 30;                   // touched as used
-    e.idle_timeout = PLX_SEC(3600);
-    e.retry = PLX_RETRY_NEVER;
-    e.insecure = true;
-    e.h3 = is_server ? &p->server_handler : &p->client_handler;
-    if (is_server) {
-        e.listen = &p->addr;
-        e.listen_count = 1;
-        e.certs = &cert;
-        e.cert_count = 1;
-    }
-    struct plx_engine *engine = plx_engine_new_at(&e, p->now, is_server ? 7919 : 104729, err, sizeof err);
-    if (engine == NULL) {
-        fprintf(stderr, "wire: %s\n", err);
-        exit(1);
-    }
-    return engine;
+    plx_check(plx_loop_pair(&a, &b, 4096));
+    cfg.port = b;
+    cfg.handler = &p->asking.handler;
+    struct sides_cfg server = cfg;
+    server.port = a;
+    server.handler = &p->answering;
+    server.listen = &p->addr;
+    server.workers = 1;
+    p->server = sides_engine(&server, p->now, 7919);
+    p->client = sides_engine(&cfg, p->now, 104729);
 }
 
 static void connect_all(struct pair *p)
 {
     plx_time limit = plx_time_after(p->now, PLX_SEC(600));
 
-    while (p->conns_open < p->cell.conns) {
-        while (p->conns_begun < p->cell.conns && p->conns_begun - p->conns_open < OPENING_MAX) {
-            struct wire_conn *c = &p->conns[p->conns_begun++];
-            struct plx_conn *transport;
-            c->pair = p;
-            p->client->cores[0]->now = p->now;
-            plx_check(plx_core_connect(
-                          p->client->cores[0],
-                          &(struct plx_connect_cfg){.server_name = "localhost", .peer = p->addr, .user = c},
-                          &transport) == PLX_OK);
-        }
+    while (!client_is_open(&p->asking)) {
+        client_connect(&p->asking, p->client->cores[0], &p->addr, p->now);
         step(p, NULL, NULL);
         plx_check(plx_time_lt(p->now, limit));
     }
@@ -300,24 +190,16 @@ static void connect_all(struct pair *p)
 struct pair *pair_new(const struct wire_cell *cell, const char *crypto)
 {
     struct pair *p = calloc(1, sizeof *p);
-    struct plx_port *a, *b;
 
     plx_check(p != NULL && cell->in_flight <= WIRE_IN_FLIGHT_MAX && cell->ask <= WIRE_ASK_MAX);
     p->cell = *cell;
     p->now = (plx_time){UINT64_C(1000000000000)};
-    p->conns = calloc(cell->conns, sizeof *p->conns);
-    plx_check(p->conns != NULL && plx_addr_parse("127.0.0.1:1", &p->addr));
-    p->server_handler = (struct plx_h3_handler){.ctx = p, .on_request = on_request};
-    p->client_handler = (struct plx_h3_handler){.ctx = p,
-                                                .on_open = on_open,
-                                                .on_close = on_close,
-                                                .on_streams_available = on_streams_available,
-                                                .on_end = on_end};
-    memset(p->ask, 'x', sizeof p->ask);
-    block_make(p);
-    plx_check(plx_loop_pair(&a, &b, 4096));
-    p->server = engine_new(p, a, true, crypto);
-    p->client = engine_new(p, b, false, crypto);
+    plx_check(plx_addr_parse("127.0.0.1:1", &p->addr));
+    p->answering = (struct plx_h3_handler){.ctx = p, .on_request = on_request};
+    client_init(&p->asking, "wire", cell->conns, cell->in_flight, cell->ask);
+    p->body = sides_body(cell->body);
+    p->block = sides_answer(p->body, cell->body);
+    engines_make(p, crypto);
     connect_all(p);
     return p;
 }
@@ -329,11 +211,11 @@ const char *pair_describe(const struct pair *p)
 
 void pair_free(struct pair *p)
 {
-    p->client_handler.on_close = NULL;
+    client_leave(&p->asking);
     plx_engine_free(p->client);
     plx_engine_free(p->server);
     plx_h3_block_free(p->block);
     free(p->body);
-    free(p->conns);
+    client_fini(&p->asking);
     free(p);
 }
