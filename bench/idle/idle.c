@@ -211,6 +211,32 @@ static uint64_t core_resident(const struct plx_core *k)
     return resident(k->memory.base, k->memory.size) + resident(k->slab.base, k->slab.size);
 }
 
+// What of it is whose: objects out of each pool, and pages of the pool that were ever touched.
+static void account(FILE *f, const char *side, const struct plx_core *k)
+{
+    const struct plx_pool *const pool[] = {&k->conns,   &k->handshakes, &k->keys,
+                                           &k->streams, &k->h3_conns,   &k->h3_streams};
+    const struct plx_table *const table[] = {&k->cids, &k->odcids, &k->resets};
+    static const char *const table_name[] = {"connection IDs", "first IDs", "reset tokens"};
+    double n = opt.conns;
+
+    fprintf(f, "idle: %s: octets of each, each per connection: in use, resident\n", side);
+    for (size_t i = 0; i < sizeof pool / sizeof *pool; i++) {
+        const struct plx_pool *p = pool[i];
+        fprintf(f, "idle:   %-22s %6zu %8.2f %8.0f\n", p->name, p->stride, plx_pool_in_use(p) / n,
+                (double)resident(p->base, p->stride * p->count) / n);
+    }
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        fprintf(f, "idle:   %-22s %6zu %8.2f %8.0f\n", table_name[i], sizeof *table[i]->v,
+                plx_table_count(table[i]) / n,
+                (double)resident(table[i]->v, (table[i]->mask + 1) * sizeof *table[i]->v) / n);
+    fprintf(f, "idle:   %-22s %6d %8.2f %8.0f\n", "berths", PLX_BERTH_LEN,
+            (double)(k->berths.count - k->berths.left) / n,
+            (double)resident(k->berths.v, (size_t)k->berths.count * PLX_BERTH_LEN) / n);
+    fprintf(f, "idle:   %-22s %6d %8.0f %8.0f\n", "slab", 1, (double)plx_slab_bytes_in_use(&k->slab) / n,
+            (double)resident(k->slab.base, k->slab.size) / n);
+}
+
 static uint64_t rss(void)
 {
     unsigned long long size, pages = 0;
@@ -413,6 +439,8 @@ int main(int argc, char **argv)
                        w.sk->n.hibernated_bytes};
     fprintf(stderr, "idle: %llu of %u asleep at the server, %llu at the client\n",
             (unsigned long long)held[3], opt.conns, (unsigned long long)w.ck->n.conns_hibernated);
+    account(stderr, "server", w.sk);
+    account(stderr, "client", w.ck);
     m.call = calloc(opt.wake, sizeof *m.call);
     m.first = calloc(opt.wake, sizeof *m.first);
     m.second = calloc(opt.wake, sizeof *m.second);

@@ -316,8 +316,6 @@ static void core_bury_all(struct plx_core *k)
     plx_list_foreach(node, &k->all) {
         struct plx_econn *e = PLX_CONTAINER(node, struct plx_econn, all);
         plx_list_remove(&e->all);
-        if (!e->is_dead)
-            e->why = (struct plx_close_info){.how = PLX_CLOSE_APPLICATION};
         e->is_dead = true;
         plx_list_add_tail(&k->dead, &e->all);
     }

@@ -83,7 +83,6 @@ struct plx_econn {
     bool is_told;    // the program knows of its end
     bool was_opened; // on_open was called: on_close is owed
     bool wants_h3;   // client: which handler hears of a connection that never opened
-    struct plx_close_info why;
 };
 
 // A datagram (or what is left of it) that waits for its round.

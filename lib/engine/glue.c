@@ -118,7 +118,6 @@ static void on_stream_closed(void *arg, struct plx_conn *c, struct plx_stream *s
     // Streams that end because their connection does: HTTP/3 ends first, as a whole and with the reason, so that nobody takes a
     // request that was cut off for one that is over, nor touches its stream any more.
     if (e->h3 != NULL && plx_conn_state(c) >= PLX_CONN_CLOSING) {
-        e->why = *plx_conn_close_info(c);
         e->is_told = true;
         plx_glue_h3_dead(k, c);
     } else if (e->h3 != NULL)
@@ -159,7 +158,7 @@ static void on_new_token(void *arg, struct plx_conn *c, const uint8_t *token, si
     (void)arg, (void)c, (void)token, (void)len;
 }
 
-static void on_dead(void *arg, struct plx_conn *c, const struct plx_close_info *info)
+static void on_dead(void *arg, struct plx_conn *c)
 {
     struct plx_core *k = arg;
     struct plx_econn *e = plx_econn_of(k, c);
@@ -167,7 +166,6 @@ static void on_dead(void *arg, struct plx_conn *c, const struct plx_close_info *
     if (e->is_dead)
         return;
     e->is_dead = true;
-    e->why = *info;
     plx_list_remove(&e->ready);
     plx_list_remove(&e->all);
     plx_list_add_tail(&k->dead, &e->all);
@@ -235,7 +233,11 @@ void plx_glue_dead(struct plx_core *k, struct plx_conn *c)
         return;
     }
     const struct plx_conn_handler *raw = e->raw != NULL ? e->raw : k->engine->cfg.raw;
+    struct plx_close_info why;
+
     e->raw = NULL; // nothing more about its streams
-    if (raw != NULL && raw->on_close != NULL)
-        raw->on_close(c, &e->why);
+    if (raw != NULL && raw->on_close != NULL) {
+        plx_conn_close_info(c, &why);
+        raw->on_close(c, &why);
+    }
 }

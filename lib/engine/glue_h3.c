@@ -179,12 +179,14 @@ void plx_glue_h3_dead(struct plx_core *k, struct plx_conn *c)
     struct plx_econn *e = plx_econn_of(k, c);
     const struct plx_h3_handler *handler = k->engine->cfg.h3;
     struct plx_h3_conn *h3 = e->h3;
+    struct plx_close_info why;
 
+    plx_conn_close_info(c, &why);
     if (handler->on_close != NULL)
-        handler->on_close(h3, c, &e->why);
+        handler->on_close(h3, c, &why);
     if (h3 == NULL)
         return;
-    uint64_t code = e->why.how == PLX_CLOSE_APPLICATION ? e->why.code : PLX_H3_INTERNAL_ERROR;
+    uint64_t code = why.how == PLX_CLOSE_APPLICATION ? why.code : PLX_H3_INTERNAL_ERROR;
     e->h3 = NULL; // what the transport still says about its streams is of no interest any more
-    plx_h3_conn_free(h3, code, e->why.is_peer);
+    plx_h3_conn_free(h3, code, why.is_peer);
 }

@@ -36,9 +36,10 @@ enum {
 
     // Connection IDs. Both lists are short arrays: a peer that wants more gets the limit.
     PLX_CIDS_LOCAL_MAX = 8, // issued and not retired, whatever active_connection_id_limit the peer announces
-    PLX_CIDS_PEER_MAX = 8,  // the most that our active_connection_id_limit may say
+    // the most that our active_connection_id_limit may say: one for each path, and one to change to. A slot is 48 octets of each connection
+    PLX_CIDS_PEER_MAX = 4,
     // RETIRE_CONNECTION_ID frames that wait; section 5.1.2 wants at least twice the limit
-    PLX_CIDS_RETIRED_MAX = 32,
+    PLX_CIDS_RETIRED_MAX = 12,
 
     PLX_PATHS_MAX = 3,       // active, candidate, previous
     PLX_PATH_CHALLENGES = 3, // PATH_CHALLENGEs remembered per path
@@ -47,6 +48,8 @@ enum {
 
 _Static_assert(PLX_ACK_RANGES_TX + 0 <= PLX_RANGES_MAX + 0, "cannot send more ranges than are remembered");
 _Static_assert(PLX_CIDS_RETIRED_MAX >= 2 * PLX_CIDS_PEER_MAX, "RFC 9000 section 5.1.2");
+_Static_assert(PLX_CIDS_RETIRED_MAX < 16, "a bit each");
+_Static_assert(PLX_CIDS_PEER_MAX > PLX_PATHS_MAX, "every path has an ID of its own, and one is left");
 _Static_assert((PLX_SENT_MIN & (PLX_SENT_MIN - 1)) == 0 && (PLX_SENT_MAX & (PLX_SENT_MAX - 1)) == 0, "masks");
 _Static_assert((PLX_SENT_REFS_MIN & (PLX_SENT_REFS_MIN - 1)) == 0 &&
                    (PLX_SENT_REFS_MAX & (PLX_SENT_REFS_MAX - 1)) == 0,

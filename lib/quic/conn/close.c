@@ -9,12 +9,29 @@
 
 #include "quic/conn/conn_impl.h"
 
-#include "base/pool.h"
+#include "base/slab.h"
 
 static void end_at_set(struct plx_conn *c)
 {
     //= rfc9000 10.2 "at least three times the current PTO interval"
     c->end_at = plx_time_after(c->now, plx_dur_mul(conn_pto(c), 3));
+}
+
+// Cut at a character, and without control characters: this is shown to people. The slab may be empty: then there are no words.
+static char *reason_keep(struct plx_conn *c, const uint8_t *reason, size_t len)
+{
+    char *out = len > 0 ? plx_slab_take(c->env->slab, CONN_REASON_MAX) : NULL;
+    size_t n = len < CONN_REASON_MAX - 1 ? len : CONN_REASON_MAX - 1;
+
+    if (out == NULL)
+        return NULL;
+    if (n < len)
+        while (n > 0 && (reason[n] & 0xc0) == 0x80)
+            n--;
+    for (size_t i = 0; i < n; i++)
+        out[i] = (char)(reason[i] < 0x20 || reason[i] == 0x7f ? '?' : reason[i]);
+    out[n] = 0;
+    return out;
 }
 
 static void close_info_set(struct plx_conn *c, int how, bool is_peer, uint64_t code, uint64_t frame_type,
@@ -23,20 +40,31 @@ static void close_info_set(struct plx_conn *c, int how, bool is_peer, uint64_t c
     if (c->has_close)
         return;
     c->has_close = true;
-    c->close.how = (__typeof__(c->close.how))how;
-    c->close.is_peer = is_peer;
-    c->close.code = code;
-    c->close.frame_type = frame_type;
-    // Cut at a character, and without control characters: this is shown to people.
-    size_t n = len < sizeof c->close.reason - 1 ? len : sizeof c->close.reason - 1;
-    if (n < len)
-        while (n > 0 && (((const uint8_t *)reason)[n] & 0xc0) == 0x80)
-            n--;
-    for (size_t i = 0; i < n; i++) {
-        uint8_t ch = ((const uint8_t *)reason)[i];
-        c->close.reason[i] = (char)(ch < 0x20 || ch == 0x7f ? '?' : ch);
-    }
-    c->close.reason[n] = 0;
+    c->close_how = (uint8_t)how;
+    c->is_close_by_peer = is_peer;
+    c->close_code = code;
+    c->close_frame_type = frame_type;
+    c->close_reason = reason_keep(c, reason, len);
+}
+
+void conn_reason_forget(struct plx_conn *c)
+{
+    if (c->close_reason != NULL)
+        plx_slab_give(c->env->slab, c->close_reason, CONN_REASON_MAX);
+    c->close_reason = NULL;
+}
+
+void plx_conn_close_info(const struct plx_conn *c, struct plx_close_info *out)
+{
+    *out = (struct plx_close_info){.how = PLX_CLOSE_APPLICATION};
+    if (!c->has_close)
+        return;
+    out->how = (__typeof__(out->how))c->close_how;
+    out->is_peer = c->is_close_by_peer;
+    out->code = c->close_code;
+    out->frame_type = c->close_frame_type;
+    if (c->close_reason != NULL)
+        memcpy(out->reason, c->close_reason, CONN_REASON_MAX);
 }
 
 static void begin_closing(struct plx_conn *c)
@@ -97,6 +125,14 @@ void conn_expire(struct plx_conn *c, int how)
     conn_on_event(c, CONN_EV_EXPIRE);
 }
 
+void conn_expire_lost(struct plx_conn *c)
+{
+    static const char why[] = "no viable path";
+
+    close_info_set(c, PLX_CLOSE_TRANSPORT, false, PLX_QUIC_NO_VIABLE_PATH, 0, why, sizeof why - 1);
+    conn_on_event(c, CONN_EV_EXPIRE);
+}
+
 void conn_wind_down(struct plx_conn *c)
 {
     if (!c->is_wound_down) {
@@ -115,7 +151,7 @@ void conn_wind_down(struct plx_conn *c)
     }
     if (c->state == PLX_CONN_DEAD && !c->is_dead_told) {
         c->is_dead_told = true;
-        c->env->events->on_dead(c->env->events_arg, c, &c->close);
+        c->env->events->on_dead(c->env->events_arg, c);
     }
 }
 
@@ -135,12 +171,12 @@ void conn_on_packet_while_closing(struct plx_conn *c, const struct plx_rx *rx)
 
 static void close_frame(const struct plx_conn *c, enum plx_space_id space, struct plx_frame_close *f)
 {
-    const struct plx_close_info *i = &c->close;
-    *f = (struct plx_frame_close){.code = i->code,
-                                  .frame_type = i->frame_type,
-                                  .reason = (const uint8_t *)i->reason,
-                                  .reason_len = strlen(i->reason),
-                                  .is_application = i->how == PLX_CLOSE_APPLICATION};
+    const char *reason = c->close_reason != NULL ? c->close_reason : "";
+    *f = (struct plx_frame_close){.code = c->close_code,
+                                  .frame_type = c->close_frame_type,
+                                  .reason = (const uint8_t *)reason,
+                                  .reason_len = strlen(reason),
+                                  .is_application = c->close_how == PLX_CLOSE_APPLICATION};
     //= rfc9000 10.2.3 "A CONNECTION_CLOSE of type 0x1d MUST be replaced by a CONNECTION_CLOSE of type 0x1c"
     if (f->is_application && space != PLX_SPACE_APP)
         *f = (struct plx_frame_close){.code = PLX_QUIC_APPLICATION_ERROR};

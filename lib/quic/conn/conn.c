@@ -381,15 +381,11 @@ void plx_conn_fini(struct plx_conn *c)
         if (c->cids.v[i].state != PLX_CID_FREE)
             ev->on_cid_retired(c->env->events_arg, c, &c->cids.v[i].cid);
     c->cids.count = 0;
+    conn_reason_forget(c);
     c->env->stats.conns_closed++;
 }
 
 // --- facts -----------------------------------------------------------------------------------------------------------
-
-const struct plx_close_info *plx_conn_close_info(const struct plx_conn *c)
-{
-    return &c->close;
-}
 
 void *plx_conn_user(const struct plx_conn *c)
 {

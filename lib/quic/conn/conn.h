@@ -107,7 +107,8 @@ struct plx_conn_events {
     void (*on_session)(void *arg, struct plx_conn *c, const void *session, size_t len);
     void (*on_new_token)(void *arg, struct plx_conn *c, const uint8_t *token, size_t len);
     // The state has become DEAD: no further call concerns c; the engine frees it after the burst.
-    void (*on_dead)(void *arg, struct plx_conn *c, const struct plx_close_info *info);
+    // plx_conn_close_info() says how it ended.
+    void (*on_dead)(void *arg, struct plx_conn *c);
     // The engine keeps the table of connection IDs. false from on_cid_issued (collision, table full): another is tried.
     // On a server this includes the client's first choice (hdr.dcid of plx_conn_init_server, any length up to 20): it is issued from inside
     // init_server, where false makes init fail, and retired when the Initial keys go.
@@ -237,8 +238,8 @@ plx_time plx_conn_deadline(const struct plx_conn *c);
 void plx_conn_on_timeout(struct plx_conn *c, plx_time now);
 
 enum plx_conn_state plx_conn_state(const struct plx_conn *c);
-// How it ends or ended; from PLX_CONN_CLOSING on.
-const struct plx_close_info *plx_conn_close_info(const struct plx_conn *c);
+// How it ends or ended, from PLX_CONN_CLOSING on; before, as if the program had closed it.
+void plx_conn_close_info(const struct plx_conn *c, struct plx_close_info *out);
 bool plx_conn_wants_tx(const struct plx_conn *c); // something may be sent at once
 // Deep invariants; tests, simulation and fuzzers only.
 void plx_conn_verify(const struct plx_conn *c);

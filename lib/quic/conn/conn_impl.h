@@ -135,7 +135,7 @@ struct conn_hs {
     uint16_t remembered_len;
     const char *server_name; // valid during plx_conn_init_client only
 };
-enum { CONN_REMEMBERED_MAX = 256 };
+enum { CONN_REMEMBERED_MAX = 256, CONN_REASON_MAX = sizeof((struct plx_close_info *)NULL)->reason };
 
 // --- the connection --------------------------------------------------------------------------------------------------
 
@@ -201,8 +201,11 @@ struct plx_conn {
     const char *cipher, *group;
     char alpn[CONN_ALPN_MAX];
     bool was_resumed;
-    bool has_close; // close is filled in
-    struct plx_close_info close;
+    // how it ends: plx_conn_close_info()
+    bool has_close, is_close_by_peer;
+    uint8_t close_how;
+    uint64_t close_code, close_frame_type;
+    char *close_reason; // a slab block; NULL: none
 };
 _Static_assert(offsetof(struct plx_conn, tx_phase_first) == 64, "receiving must fit one line");
 _Static_assert(offsetof(struct plx_conn, space) == 128, "sending must fit one line");
@@ -386,6 +389,8 @@ void conn_fail(struct plx_conn *c, uint64_t code, uint64_t frame_type, const cha
 void conn_on_peer_close(struct plx_conn *c, const struct plx_frame_close *f);
 void conn_on_stateless_reset(struct plx_conn *c);
 void conn_expire(struct plx_conn *c, int how); // dies without a word: idle, timeouts, version
+void conn_expire_lost(struct plx_conn *c);     // likewise: no path is left
+void conn_reason_forget(struct plx_conn *c);   // its words
 void conn_wind_down(struct plx_conn *c);       // gives back what closing and draining do not need
 void conn_on_packet_while_closing(struct plx_conn *c, const struct plx_rx *rx);
 bool conn_tx_close(struct plx_conn *c, struct plx_tx *tx, plx_time now);

@@ -82,10 +82,7 @@ void conn_on_path_event(struct plx_conn *c, enum plx_path_event ev)
         break;
     case PLX_PATH_LOST:
         //= rfc9000 9.3.2 "it MUST close the connection silently by discarding all connection state"
-        c->has_close = true;
-        c->close = (struct plx_close_info){
-            .how = PLX_CLOSE_TRANSPORT, .code = PLX_QUIC_NO_VIABLE_PATH, .reason = "no viable path"};
-        conn_expire(c, PLX_CLOSE_TRANSPORT);
+        conn_expire_lost(c);
         return;
     }
     c->hold = CONN_HOLD_NONE;

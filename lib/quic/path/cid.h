@@ -81,19 +81,15 @@ struct plx_cid_peer {
     bool has_token, is_taken, is_in_use; // is_taken: the slot. is_in_use: some path sends to it
 };
 
-struct plx_cid_retired {
-    uint64_t seq;
-    bool is_sent;
-};
-
 enum { PLX_CIDS_PEER_SLOTS = PLX_CIDS_PEER_MAX + PLX_PATHS_MAX }; // paths may still use what was asked back
 
 struct plx_cids_peer {
     struct plx_cid_peer v[PLX_CIDS_PEER_SLOTS];
-    struct plx_cid_retired retired[PLX_CIDS_RETIRED_MAX]; // RETIRE_CONNECTION_IDs not yet acknowledged
+    uint64_t retired[PLX_CIDS_RETIRED_MAX]; // RETIRE_CONNECTION_IDs not yet acknowledged: sequence numbers
     uint64_t retire_prior_to;                             // the greatest seen
     uint64_t seen_base; // all numbers below were seen, and bit i of seen tells about seen_base + i
     uint64_t seen;
+    uint16_t retired_sent; // a bit for each of them: on its way
     uint8_t retired_count;
     uint8_t in_use;         // by paths
     uint8_t limit;          // our active_connection_id_limit

@@ -101,7 +101,8 @@ static bool can_retire(const struct plx_cids_peer *p)
 static void retire_seq(struct plx_cids_peer *p, uint64_t seq)
 {
     plx_check(p->retired_count < PLX_CIDS_RETIRED_MAX);
-    p->retired[p->retired_count++] = (struct plx_cid_retired){.seq = seq};
+    p->retired_sent &= (uint16_t) ~(1u << p->retired_count);
+    p->retired[p->retired_count++] = seq;
 }
 
 static void retire(struct plx_cids_peer *p, struct plx_cid_peer *c)
@@ -267,44 +268,50 @@ const struct plx_cid_peer *plx_cids_peer_replace(struct plx_cids_peer *p, uint64
 void plx_cids_peer_write(struct plx_cids_peer *p, struct plx_wr *w, struct plx_refs *refs)
 {
     for (unsigned i = 0; i < p->retired_count; i++) {
-        struct plx_cid_retired *c = &p->retired[i];
-        if (c->is_sent)
+        if (p->retired_sent >> i & 1)
             continue;
-        if (!plx_refs_has_room(refs) || !plx_frame_retire_connection_id_write(w, c->seq))
+        if (!plx_refs_has_room(refs) || !plx_frame_retire_connection_id_write(w, p->retired[i]))
             return;
-        refs->v[refs->count++] = (struct plx_ref){.kind = PLX_REF_RETIRE_CID, .id = c->seq};
-        c->is_sent = true;
+        refs->v[refs->count++] = (struct plx_ref){.kind = PLX_REF_RETIRE_CID, .id = p->retired[i]};
+        p->retired_sent |= (uint16_t)(1u << i);
     }
 }
 
 bool plx_cids_peer_wants_write(const struct plx_cids_peer *p)
 {
-    for (unsigned i = 0; i < p->retired_count; i++)
-        if (!p->retired[i].is_sent)
-            return true;
-    return false;
+    return p->retired_sent != (1u << p->retired_count) - 1;
 }
 
-static struct plx_cid_retired *retired_by_seq(struct plx_cids_peer *p, uint64_t seq)
+// retired_count: it is not there.
+static unsigned retired_by_seq(const struct plx_cids_peer *p, uint64_t seq)
 {
-    for (unsigned i = 0; i < p->retired_count; i++)
-        if (p->retired[i].seq == seq)
-            return &p->retired[i];
-    return NULL;
+    unsigned i = 0;
+
+    while (i < p->retired_count && p->retired[i] != seq)
+        i++;
+    return i;
 }
 
 void plx_cids_peer_on_acked(struct plx_cids_peer *p, uint64_t seq)
 {
-    struct plx_cid_retired *c = retired_by_seq(p, seq);
-    if (c != NULL)
-        *c = p->retired[--p->retired_count];
+    unsigned i = retired_by_seq(p, seq);
+
+    if (i == p->retired_count)
+        return;
+    unsigned last = --p->retired_count; // takes its place
+    unsigned is_sent = p->retired_sent >> last & 1;
+    p->retired[i] = p->retired[last];
+    p->retired_sent &= (uint16_t) ~(1u << i | 1u << last);
+    if (i != last)
+        p->retired_sent |= (uint16_t)(is_sent << i);
 }
 
 void plx_cids_peer_on_lost(struct plx_cids_peer *p, uint64_t seq)
 {
-    struct plx_cid_retired *c = retired_by_seq(p, seq);
-    if (c != NULL)
-        c->is_sent = false;
+    unsigned i = retired_by_seq(p, seq);
+
+    if (i < p->retired_count)
+        p->retired_sent &= (uint16_t) ~(1u << i);
 }
 
 // --- stateless reset -------------------------------------------------------------------------------------------
@@ -347,4 +354,5 @@ void plx_cids_peer_verify(const struct plx_cids_peer *p)
     plx_check(in_use == p->in_use);
     plx_check(active_count(p) <= p->limit);
     plx_check(p->retired_count + p->in_use <= PLX_CIDS_RETIRED_MAX);
+    plx_check(p->retired_sent >> p->retired_count == 0);
 }

@@ -210,12 +210,12 @@ static inline void app_on_token(void *arg, struct plx_conn *c, const uint8_t *to
         e->token_len = len;
     }
 }
-static inline void app_on_dead(void *arg, struct plx_conn *c, const struct plx_close_info *info)
+static inline void app_on_dead(void *arg, struct plx_conn *c)
 {
     struct pair_end *e = arg;
     plx_check(e->conn == c);
     e->dead++;
-    e->close = *info;
+    plx_conn_close_info(c, &e->close);
 }
 static inline bool app_on_cid_issued(void *arg, struct plx_conn *c, const struct plx_cid *cid)
 {

@@ -166,8 +166,8 @@ static bool has_failed_with(int side, uint64_t code)
     const struct plx_conn *c = p.e[side].conn;
     if (c == NULL)
         return p.e[side].dead == 1 && p.e[side].close.code == code && !p.e[side].close.is_peer;
-    return plx_conn_state(c) == PLX_CONN_CLOSING && c->has_close && c->close.code == code &&
-           c->close.how == PLX_CLOSE_TRANSPORT && !c->close.is_peer;
+    return plx_conn_state(c) == PLX_CONN_CLOSING && c->has_close && c->close_code == code &&
+           c->close_how == PLX_CLOSE_TRANSPORT && !c->is_close_by_peer;
 }
 
 static void test_crimes(void **state)
@@ -183,10 +183,10 @@ static void test_crimes(void **state)
         if (r->want == NONE) {
             if (p.e[victim].conn == NULL || p.e[victim].conn->state != before)
                 fail_msg("%s: not forgiven, %s", r->name,
-                         p.e[victim].conn ? plx_quic_error_name(p.e[victim].conn->close.code) : "dead");
+                         p.e[victim].conn ? plx_quic_error_name(p.e[victim].conn->close_code) : "dead");
         } else if (!has_failed_with(victim, r->want)) {
             fail_msg("%s: wanted %s, got %s", r->name, plx_quic_error_name(r->want),
-                     p.e[victim].conn ? plx_quic_error_name(p.e[victim].conn->close.code) : "nothing");
+                     p.e[victim].conn ? plx_quic_error_name(p.e[victim].conn->close_code) : "nothing");
         }
         // The news travels, and both ends come to rest.
         p.filter = NULL;

@@ -450,7 +450,7 @@ static uint64_t try_params(struct plx_conn *c, const struct plx_tparams *t)
     uint8_t buf[PLX_TPARAMS_LEN_MAX];
     struct plx_wr w = plx_wr_init(buf, sizeof buf);
     assert_true(plx_tparams_write(&w, t, 0));
-    return conn_params_read(c, buf, (size_t)(w.p - buf)) ? 0 : c->close.code;
+    return conn_params_read(c, buf, (size_t)(w.p - buf)) ? 0 : c->close_code;
 }
 
 static void test_params_must_match(void **state)

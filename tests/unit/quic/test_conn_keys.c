@@ -179,7 +179,7 @@ static void test_integrity_limit(void **state)
         pair_run(&p, PLX_MS(11));
     }
     assert_int_equal(plx_conn_state(c), PLX_CONN_CLOSING);
-    assert_int_equal(c->close.code, PLX_QUIC_AEAD_LIMIT_REACHED);
+    assert_int_equal(c->close_code, PLX_QUIC_AEAD_LIMIT_REACHED);
     pair_run(&p, PLX_SEC(1));
     assert_int_equal(p.e[CLIENT].close.code, PLX_QUIC_AEAD_LIMIT_REACHED);
     pair_fini(&p);

@@ -23,8 +23,8 @@ static void init(bool is_server, bool is_validated)
     assert_true(plx_addr_parse("192.0.2.1:2000", &a2));
     assert_true(plx_addr_parse("203.0.113.1:443", &local) && plx_addr_parse("203.0.113.2:443", &local2));
     plx_paths_init(&ps, is_server, &a, &local, is_validated, 1400);
-    plx_cids_peer_init(&cids, &first, 8);
-    for (uint64_t seq = 1; seq < 8; seq++) {
+    plx_cids_peer_init(&cids, &first, PLX_CIDS_PEER_MAX);
+    for (uint64_t seq = 1; seq < PLX_CIDS_PEER_MAX; seq++) {
         struct plx_frame_new_connection_id f = {.seq = seq, .cid = {.len = 8}};
         memset(f.cid.bytes, (int)seq, 8);
         assert_int_equal(plx_cids_peer_on_new(&cids, &f), 0);
@@ -271,19 +271,19 @@ static void test_ids_asked_back(void **state)
     plx_paths_allow_migration(&ps, true);
     from(&b, 1200);
     struct plx_frame_new_connection_id f = {
-        .seq = 8, .retire_prior_to = 7, .cid = {.len = 8, .bytes = "88888888"}};
+        .seq = 4, .retire_prior_to = 3, .cid = {.len = 8, .bytes = "44444444"}};
     assert_int_equal(plx_cids_peer_on_new(&cids, &f), 0);
     plx_paths_refresh_cids(&ps, &cids);
     plx_paths_verify(&ps);
     plx_cids_peer_verify(&cids);
-    assert_int_equal(ps.v[0].dcid_seq, 7);
-    assert_int_equal(ps.v[1].dcid_seq, 8);
+    assert_int_equal(ps.v[0].dcid_seq, 3);
+    assert_int_equal(ps.v[1].dcid_seq, 4);
     f = (struct plx_frame_new_connection_id){
-        .seq = 9, .retire_prior_to = 9, .cid = {.len = 8, .bytes = "99999999"}};
+        .seq = 5, .retire_prior_to = 5, .cid = {.len = 8, .bytes = "55555555"}};
     assert_int_equal(plx_cids_peer_on_new(&cids, &f), 0);
     plx_paths_refresh_cids(&ps, &cids);
     plx_paths_verify(&ps);
-    assert_int_equal(ps.v[0].dcid_seq, 9); // there is only one: it is the active path's
+    assert_int_equal(ps.v[0].dcid_seq, 5); // there is only one: it is the active path's
     assert_int_equal(ps.v[1].state, PLX_PATH_FREE);
 }
 
