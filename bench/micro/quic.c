@@ -128,7 +128,7 @@ static void ends_init(struct ends *e, const struct plx_cc_ops *cc, unsigned per_
     plx_recovery_init(&e->r, &cfg, MTU, &events, e);
     plx_recovery_on_handshake_confirmed(&e->r);
     plx_space_init(&e->sp, &slab, PLX_MS(25));
-    plx_acks_init(&e->acks, PLX_MS(25));
+    plx_acks_init(&e->acks, NULL, PLX_MS(25));
     e->r.cc.ssthresh = 1000 * MTU; // congestion avoidance, as most of a connection's life
 }
 

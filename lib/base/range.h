@@ -20,7 +20,7 @@
 
 #include "plx/types.h"
 
-enum { PLX_RANGES_MAX = 32 }; // more holes than any loss pattern that still moves; and half a kilobyte
+enum { PLX_RANGES_MAX = 31 }; // more holes than any loss pattern that still moves; and half a kilobyte
 
 struct plx_range {
     uint64_t first, end; // [first, end)
@@ -31,6 +31,7 @@ struct plx_ranges {
     bool has_dropped; // plx_ranges_add_drop_lowest() has forgotten something since init
     struct plx_range v[PLX_RANGES_MAX];
 };
+_Static_assert(sizeof(struct plx_ranges) <= 512, "a block of the slab");
 
 static inline void plx_ranges_init(struct plx_ranges *r)
 {

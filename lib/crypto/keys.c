@@ -64,27 +64,49 @@ void plx_secret_initial(uint32_t version, const uint8_t *dcid, size_t dcid_len, 
     plx_secret_wipe(&common);
 }
 
+void plx_material_aead(uint32_t version, const struct plx_secret *s, struct plx_material *m)
+{
+    const struct version *v = version_find(version);
+
+    m->alg = s->alg;
+    plx_hkdf_expand_label(s, v->key, m->key, plx_aead_key_len(s->alg));
+    plx_hkdf_expand_label(s, v->iv, m->iv, sizeof m->iv);
+}
+
+void plx_material_hp(uint32_t version, const struct plx_secret *s, struct plx_material *m)
+{
+    m->alg = s->alg;
+    plx_hkdf_expand_label(s, version_find(version)->hp, m->hp, plx_aead_key_len(s->alg));
+}
+
+void plx_expand_aead(const struct plx_aead_backend *b, const struct plx_material *m, struct plx_aead_key *out)
+{
+    b->expand(out, m->alg, m->key, m->iv);
+}
+
+void plx_expand_hp(const struct plx_aead_backend *b, const struct plx_material *m, struct plx_hp_key *out)
+{
+    b->hp_expand(out, m->alg, m->hp);
+}
+
 void plx_keys_aead(const struct plx_aead_backend *b, uint32_t version, const struct plx_secret *s,
                    struct plx_aead_key *out)
 {
-    const struct version *v = version_find(version);
-    uint8_t key[PLX_AEAD_KEY_MAX], iv[PLX_AEAD_IV_LEN];
+    struct plx_material m;
 
-    plx_hkdf_expand_label(s, v->key, key, plx_aead_key_len(s->alg));
-    plx_hkdf_expand_label(s, v->iv, iv, sizeof iv);
-    b->expand(out, s->alg, key, iv);
-    plx_bytes_wipe(key, sizeof key);
+    plx_material_aead(version, s, &m);
+    plx_expand_aead(b, &m, out);
+    plx_bytes_wipe(&m, sizeof m);
 }
 
 void plx_keys_hp(const struct plx_aead_backend *b, uint32_t version, const struct plx_secret *s,
                  struct plx_hp_key *out)
 {
-    const struct version *v = version_find(version);
-    uint8_t key[PLX_AEAD_KEY_MAX];
+    struct plx_material m;
 
-    plx_hkdf_expand_label(s, v->hp, key, plx_aead_key_len(s->alg));
-    b->hp_expand(out, s->alg, key);
-    plx_bytes_wipe(key, sizeof key);
+    plx_material_hp(version, s, &m);
+    plx_expand_hp(b, &m, out);
+    plx_bytes_wipe(&m, sizeof m);
 }
 
 void plx_secret_next(uint32_t version, const struct plx_secret *s, struct plx_secret *next)

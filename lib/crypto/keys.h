@@ -27,12 +27,26 @@ void plx_hkdf_extract(const uint8_t *salt, size_t salt_len, const uint8_t *ikm, 
 void plx_secret_initial(uint32_t version, const uint8_t *dcid, size_t dcid_len, struct plx_secret *client,
                         struct plx_secret *server);
 
+// What the tables of one direction are expanded from: to have them again costs a tenth of deriving them from the secret.
+struct plx_material {
+    uint8_t key[PLX_AEAD_KEY_MAX], hp[PLX_AEAD_KEY_MAX], iv[PLX_AEAD_IV_LEN];
+    uint8_t alg; // enum plx_aead_alg
+};
+
 // "quic key", "quic iv" and their expansion.
 void plx_keys_aead(const struct plx_aead_backend *b, uint32_t version, const struct plx_secret *s,
                    struct plx_aead_key *out);
 // "quic hp" and its expansion.
 void plx_keys_hp(const struct plx_aead_backend *b, uint32_t version, const struct plx_secret *s,
                  struct plx_hp_key *out);
+// The same in two steps: "quic key" and "quic iv", or "quic hp"...
+void plx_material_aead(uint32_t version, const struct plx_secret *s, struct plx_material *m);
+void plx_material_hp(uint32_t version, const struct plx_secret *s, struct plx_material *m);
+// ...and the expansion.
+void plx_expand_aead(const struct plx_aead_backend *b, const struct plx_material *m,
+                     struct plx_aead_key *out);
+void plx_expand_hp(const struct plx_aead_backend *b, const struct plx_material *m, struct plx_hp_key *out);
+
 // "quic ku": the secret of the next key phase, RFC 9001 section 6.1.
 void plx_secret_next(uint32_t version, const struct plx_secret *s, struct plx_secret *next);
 

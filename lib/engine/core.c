@@ -79,6 +79,7 @@ static void core_bury(struct plx_core *k)
         plx_wheel_cancel(&k->wheel, &e->timer);
         plx_glue_dead(k, c);
         plx_conn_fini(c); // retires its connection IDs
+        plx_park_forget(k, e);
         plx_demux_remove_odcid(k, e);
         plx_demux_set_resets(k, c, NULL, 0);
         plx_core_conn_give(k, c);
@@ -109,8 +110,10 @@ static bool core_timers(struct plx_core *k)
             if (e->is_dead)
                 continue;
             plx_conn_on_timeout(c, k->now);
-            if (!plx_hibernate_try(k, c))
-                plx_core_wake(k, c); // tx re-arms the timer
+            if (plx_hibernate_try(k, c))
+                continue;
+            plx_park_try(k, c);
+            plx_core_wake(k, c); // tx re-arms the timer
         }
         did |= n > 0;
         if (n < PLX_BURST_MAX)

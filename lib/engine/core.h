@@ -5,7 +5,7 @@
 //
 //   rx.c:    pull, parse, find, unmask, open, deliver     demux.c: find's tables, births, hand-over
 //   core.c:  timers, the dead, the breath itself          tx.c:    build, seal, mask, send
-//   hibernate.c: connections without objects
+//   hibernate.c: connections without objects        park.c:  connections at rest, whose streams are put away
 //   admit.c: answers without a connection                 glue_*.c: events of connections to HTTP/3 and to programs
 //
 // Datagrams with several QUIC packets are walked in rounds, one packet of each datagram a round, because the keys of the
@@ -29,6 +29,7 @@
 #include "engine/frames.h"
 #include "engine/handoff.h"
 #include "engine/hibernate.h"
+#include "engine/park.h"
 #include "engine/random.h"
 #include "h3/conn.h"
 #include "quic/conn/conn.h"
@@ -70,6 +71,7 @@ struct plx_econn {
     struct plx_list ready; // linked: has, or may have, something to send
     struct plx_list all;
     struct plx_h3_conn *h3;
+    uint8_t *parked;                    // its streams at rest, park.h; NULL: they are objects
     const struct plx_conn_handler *raw; // NULL with h3, and before the handshake is complete
     struct plx_cid first_cid;           // server: the ID that the client chose for its first packets
     uint64_t odcid_key;                 // its key in core->odcids
@@ -115,6 +117,7 @@ struct plx_counters { // written by the core alone, read by anybody (base/counte
     uint64_t handed_over, taken_over, retries, vnegs, resets, requests;
     uint64_t conns_open, streams_open, buffer_bytes;
     uint64_t conns_hibernated, hibernated_bytes, hibernations, hibernations_refused, wakes;
+    uint64_t conns_parked;
     uint64_t drops[PLX_DROP_COUNT];
 };
 
@@ -141,6 +144,7 @@ struct plx_core {
     struct plx_wheel wheel;
     struct plx_list ready, all, dead;
     struct plx_berths berths;
+    struct plx_parking parking;
     struct plx_random random;
 
     struct plx_frames *frames; // ports of frames: our end of IP; else NULL

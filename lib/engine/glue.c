@@ -196,6 +196,11 @@ static void on_reset_tokens(void *arg, struct plx_conn *c, const uint8_t (*token
     plx_demux_set_resets(arg, c, tokens, count);
 }
 
+static bool on_unpark(void *arg, struct plx_conn *c)
+{
+    return plx_unpark(arg, c);
+}
+
 static void on_wake(void *arg, struct plx_conn *c)
 {
     plx_core_wake(arg, c);
@@ -217,6 +222,7 @@ const struct plx_conn_events plx_glue_events = {
     .on_cid_retired = on_cid_retired,
     .on_reset_tokens = on_reset_tokens,
     .on_wake = on_wake,
+    .on_unpark = on_unpark,
 };
 
 void plx_glue_dead(struct plx_core *k, struct plx_conn *c)

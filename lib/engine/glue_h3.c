@@ -80,6 +80,11 @@ static void io_close(void *arg, uint64_t code, const char *why)
     plx_conn_close(arg, code, why);
 }
 
+static void io_wake(void *arg)
+{
+    plx_unpark(plx_conn_core(arg), arg);
+}
+
 static const struct plx_h3_io io = {
     .open_uni = io_open_uni,
     .open_bidi = io_open_bidi,
@@ -91,6 +96,7 @@ static const struct plx_h3_io io = {
     .unsent = io_unsent,
     .notify = io_notify,
     .close = io_close,
+    .wake = io_wake,
 };
 
 // --- what the transport tells HTTP/3 --------------------------------------------------------------------------

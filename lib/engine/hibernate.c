@@ -229,7 +229,7 @@ static bool hibernate(struct plx_core *k, struct plx_conn *c)
     bool is_server = plx_conn_is_server(c);
     bool ok = false;
 
-    if (!can_sleep(k, c) || !image_make(k, c))
+    if (!can_sleep(k, c) || !plx_unpark(k, c) || !image_make(k, c))
         return false;
     size_t len = plx_squeeze(b->image, pattern_of(b, is_server), b->size / 8, b->text);
     if (len > UINT16_MAX || berths_for(len) > b->left) {

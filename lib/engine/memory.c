@@ -74,7 +74,7 @@ static size_t bytes_of(const struct plx_core *k, const struct plan *p)
         sum += plx_table_bytes(p->tables[i].count);
     for (unsigned i = 0; i < RINGS; i++)
         sum += ring_bytes(p->rings[i].len);
-    return sum + plx_berths_bytes(sleepers_of(&k->engine->cfg)) + plx_memo_size() +
+    return sum + plx_berths_bytes(sleepers_of(&k->engine->cfg)) + plx_memo_size() + plx_parking_bytes() +
            64; // 64: what alignment may cost
 }
 
@@ -90,6 +90,7 @@ static bool cut(struct plx_core *k, const struct plan *p)
     for (unsigned i = 0; i < RINGS && ok; i++)
         ok = plx_mailbox_init(p->rings[i].ring, p->rings[i].len, a);
     ok = ok && plx_berths_init(&k->berths, sleepers_of(&k->engine->cfg), a);
+    ok = ok && plx_parking_init(&k->parking, a);
     return ok && (k->memo_memory = plx_arena_alloc(a, plx_memo_size(), 64)) != NULL;
 }
 

@@ -36,6 +36,8 @@ struct plx_h3_io {
     void (*notify)(void *arg, void *ts, uint64_t below);
     // The connection must end with this application error code.
     void (*close)(void *arg, uint64_t code, const char *why);
+    // After plx_h3_park() only: has the unidirectional streams back, if there are objects for them (plx_h3_unpark).
+    void (*wake)(void *arg);
 };
 
 // Settings of ours, the same for all connections of an engine. Zero takes the default.

@@ -144,6 +144,7 @@ struct plx_h3_conn {
     bool has_settings;                          // the peer's have come
     bool has_control, has_encoder, has_decoder; // the peer's streams
     bool has_max_push_id;
+    bool is_parked;           // ustreams is empty, and ours have no ts: hibernate.h
     uint64_t fail_code;       // when CONN_FAILED
     uint64_t request_id_next; // server: the least stream ID that has not been seen
     uint64_t goaway_sent, goaway_received, max_push_id;

@@ -9,10 +9,14 @@
 
 enum { USTREAMS_MAX = 6, NAME_NONE = 0, NAME_CONTROL, NAME_DECODER, NAME_ENCODER, NAME_FIRST };
 
+struct ustreams {
+    _Alignas(64) struct ustream v[USTREAMS_MAX];
+    uint64_t count;
+};
+
 struct image {
     _Alignas(64) struct plx_h3_conn conn;
-    struct ustream ustream[USTREAMS_MAX];
-    uint64_t count;
+    struct ustreams us;
 };
 
 size_t plx_h3_image_size(void)
@@ -42,11 +46,46 @@ static void stream_blank(struct plx_h3_stream *s)
     s->ts = NULL;
 }
 
+static void ustreams_save(const struct plx_h3_conn *c, struct ustreams *us)
+{
+    memset(us, 0, sizeof *us);
+    plx_list_foreach(node, &c->ustreams) {
+        struct ustream *to = &us->v[us->count++];
+        memcpy(to, PLX_CONTAINER(node, struct ustream, node), sizeof *to);
+        stream_blank(&to->s);
+        memset(&to->node, 0, sizeof to->node);
+    }
+}
+
+static void ustreams_give(struct plx_h3_conn *c)
+{
+    struct plx_list *node;
+
+    while ((node = plx_list_take_first(&c->ustreams)) != NULL)
+        plx_pool_give(c->env->streams, PLX_CONTAINER(node, struct ustream, node));
+}
+
+// False: the pool is empty, and nothing is held.
+static bool ustreams_restore(struct plx_h3_conn *c, const struct ustreams *us)
+{
+    for (uint64_t i = 0; i < us->count; i++) {
+        struct ustream *u = plx_pool_take(c->env->streams);
+        if (u == NULL) {
+            ustreams_give(c);
+            return false;
+        }
+        memcpy(u, &us->v[i], sizeof *u);
+        u->s.conn = c;
+        plx_list_init(&u->node);
+        plx_list_add_tail(&c->ustreams, &u->node);
+    }
+    return true;
+}
+
 void plx_h3_save(const struct plx_h3_conn *c, void *image)
 {
     struct image *img = image;
 
-    memset(img, 0, sizeof *img);
     memcpy(&img->conn, c, sizeof *c);
     img->conn.io_arg = img->conn.transport = NULL;
     memset(&img->conn.requests, 0, sizeof img->conn.requests);
@@ -56,12 +95,7 @@ void plx_h3_save(const struct plx_h3_conn *c, void *image)
     stream_blank(&img->conn.control);
     stream_blank(&img->conn.decoder);
     stream_blank(&img->conn.encoder);
-    plx_list_foreach(node, &c->ustreams) {
-        struct ustream *to = &img->ustream[img->count++];
-        memcpy(to, PLX_CONTAINER(node, struct ustream, node), sizeof *to);
-        stream_blank(&to->s);
-        memset(&to->node, 0, sizeof to->node);
-    }
+    ustreams_save(c, &img->us);
 }
 
 uint8_t plx_h3_name(const struct plx_h3_conn *c, const struct plx_h3_stream *hs)
@@ -83,10 +117,7 @@ uint8_t plx_h3_name(const struct plx_h3_conn *c, const struct plx_h3_stream *hs)
 
 void plx_h3_release(struct plx_h3_conn *c)
 {
-    struct plx_list *node;
-
-    while ((node = plx_list_take_first(&c->ustreams)) != NULL)
-        plx_pool_give(c->env->streams, PLX_CONTAINER(node, struct ustream, node));
+    ustreams_give(c);
     plx_pool_give(c->env->conns, c);
 }
 
@@ -105,18 +136,36 @@ struct plx_h3_conn *plx_h3_restore(struct plx_h3_env *env, const void *image, vo
     plx_list_init(&c->ustreams);
     plx_list_init(&c->blocked);
     c->control.conn = c->decoder.conn = c->encoder.conn = c;
-    for (uint64_t i = 0; i < img->count; i++) {
-        struct ustream *u = plx_pool_take(env->streams);
-        if (u == NULL) {
-            plx_h3_release(c);
-            return NULL;
-        }
-        memcpy(u, &img->ustream[i], sizeof *u);
-        u->s.conn = c;
-        plx_list_init(&u->node);
-        plx_list_add_tail(&c->ustreams, &u->node);
+    if (!ustreams_restore(c, &img->us)) {
+        plx_pool_give(env->conns, c);
+        return NULL;
     }
     return c;
+}
+
+size_t plx_h3_park_size(void)
+{
+    return sizeof(struct ustreams);
+}
+
+void plx_h3_park_save(const struct plx_h3_conn *c, void *image)
+{
+    ustreams_save(c, image);
+}
+
+void plx_h3_park(struct plx_h3_conn *c)
+{
+    ustreams_give(c);
+    c->control.ts = c->decoder.ts = c->encoder.ts = NULL;
+    c->is_parked = true;
+}
+
+bool plx_h3_unpark(struct plx_h3_conn *c, const void *image)
+{
+    if (!ustreams_restore(c, image))
+        return false;
+    c->is_parked = false;
+    return true;
 }
 
 struct plx_h3_stream *plx_h3_bind(struct plx_h3_conn *c, uint8_t name, void *ts)

@@ -21,4 +21,11 @@ struct plx_h3_conn *plx_h3_restore(struct plx_h3_env *env, const void *image, vo
 // The object of that name, which belongs to the transport's stream ts from now on.
 struct plx_h3_stream *plx_h3_bind(struct plx_h3_conn *c, uint8_t name, void *ts);
 
+// Only the unidirectional streams, while the connection stays where it is (plx_h3_can_sleep() allows it): an image, and then the
+// objects are given back. Later they are made again and bound as above; false: none is left, and it stays parked.
+size_t plx_h3_park_size(void);
+void plx_h3_park_save(const struct plx_h3_conn *c, void *image);
+void plx_h3_park(struct plx_h3_conn *c);
+PLX_MUST_USE bool plx_h3_unpark(struct plx_h3_conn *c, const void *image);
+
 #endif

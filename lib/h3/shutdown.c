@@ -49,6 +49,8 @@ void plx_h3_conn_shutdown(struct plx_h3_conn *c)
 {
     if (!plx_h3_conn_is_open(c) || c->shutdown != SHUTDOWN_NONE)
         return;
+    if (c->is_parked)
+        c->io->wake(c->io_arg);
     c->shutdown = SHUTDOWN_ASKED;
     plx_h3_shutdown_step(c);
 }

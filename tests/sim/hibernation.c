@@ -50,10 +50,11 @@ static void on_wake(void *ctx, struct plx_conn *conn, uint32_t id)
 }
 
 static plx_dur idle_timeout;
+static bool is_awake; // nobody hibernates
 
 static void tune(struct plx_engine_cfg *cfg, bool is_server)
 {
-    cfg->hibernate_after = PLX_MS(1500);
+    cfg->hibernate_after = is_awake ? (plx_dur){0} : PLX_MS(1500);
     cfg->hibernated_max = 16;
     cfg->idle_timeout = idle_timeout;
     if (!is_server) {
@@ -320,6 +321,99 @@ static bool no_room(uint64_t seed)
     return finish(&w) && ok;
 }
 
+static bool all_parked(struct world *w)
+{
+    const struct plx_core *s = w->server->cores[0], *c = w->client[0].engine->cores[0];
+
+    return s->n.conns_parked == 1 && c->n.conns_parked == 1 && plx_pool_in_use(&s->streams) == 0 &&
+           plx_pool_in_use(&c->streams) == 0 && plx_pool_in_use(&s->h3_streams) == 0 &&
+           plx_pool_in_use(&s->keys) == 0;
+}
+
+// A request to a server that has no objects left for the streams of a connection at rest: it waits until there are some.
+static bool unparked_late(struct world *w, uint64_t seed)
+{
+    static void *held[1 << 16];
+    struct plx_core *k = w->server->cores[0];
+    struct plx_pool *pool = seed % 2 == 0 ? &k->streams : &k->h3_streams;
+    uint32_t count = 0;
+
+    while (pool->free_count > 2)
+        held[count++] = plx_pool_take(pool);
+    ask(w, 0, 5000, false);
+    bool ok = !world_run(w, in(w, PLX_SEC(2)), world_all_complete) || fail(w, "unparked without objects");
+    ok = ok && ((k->n.conns_parked == 1 && pool->free_count == 2) || fail(w, "something was held"));
+    while (count > 0)
+        plx_pool_give(pool, held[--count]);
+    return ok && (world_run(w, in(w, PLX_SEC(60)), world_all_complete) || fail(w, "never unparked"));
+}
+
+// The ends that find the streams put away: the server's program, the client's, and silence.
+static bool ends_parked(struct world *w, uint64_t seed)
+{
+    static void *held[1 << 16];
+    struct plx_core *k = w->server->cores[0];
+    uint32_t count = 0;
+
+    while (seed % 2 == 0 && k->streams.free_count > 1) // and the server has no objects for them
+        held[count++] = plx_pool_take(&k->streams);
+    if (seed % 3 == 0)
+        plx_core_stop(w->server->cores[0], in(w, PLX_SEC(10)));
+    else if (seed % 3 == 1)
+        plx_conn_close(w->client[0].conn, PLX_H3_NO_ERROR, "enough");
+    world_run(w, in(w, PLX_SEC(60)),
+              NULL); // a goodbye that finds no objects goes unheard, and silence ends it
+    while (count > 0)
+        plx_pool_give(&k->streams, held[--count]);
+    if (!w->client[0].is_closed || w->server->cores[0]->n.conns_open > 0)
+        return fail(w, "an end that was not heard of");
+    enum { IDLE = PLX_CLOSE_IDLE, APPLICATION = PLX_CLOSE_APPLICATION };
+    return (int)w->client[0].why.how == (seed % 3 == 2 ? (int)IDLE : (int)APPLICATION) ||
+           fail(w, "another end than that");
+}
+
+// Nobody hibernates; streams are put away after five seconds of silence, and back for whatever comes.
+static bool parked(uint64_t seed)
+{
+    struct world_cfg cfg = {.seed = seed};
+    struct world w;
+
+    is_awake = true;
+    cfg.up.loss = cfg.down.loss = seed % 3 == 2 ? 0.02 : 0; // a goodbye that is lost would be another end
+    start(&w, &cfg, PLX_SEC(40));
+    bool ok = world_run(&w, in(&w, PLX_SEC(60)), world_all_complete) || fail(&w, "no answer");
+    for (unsigned n = 0; n < ROUNDS && ok; n++) {
+        ok = world_run(&w, in(&w, PLX_SEC(30)), all_parked) || fail(&w, "not put away");
+        if (!ok)
+            break;
+        plx_conn_verify(w.client[0].conn);
+        ask(&w, 0, 1 + 1000 * (n + seed), n % 3 == 2);
+        ok = world_run(&w, in(&w, PLX_SEC(60)), world_all_complete) || fail(&w, "an answer is missing");
+        plx_conn_verify(w.client[0].conn);
+    }
+    ok = ok && (world_run(&w, in(&w, PLX_SEC(30)), all_parked) || fail(&w, "not put away at last"));
+    ok = ok && unparked_late(&w, seed);
+    ok = ok && (world_run(&w, in(&w, PLX_SEC(30)), all_parked) || fail(&w, "not put away again"));
+    ok = ok && ends_parked(&w, seed);
+    ok = finish(&w) && ok;
+    is_awake = false;
+    return ok;
+}
+
+// A process that ends while streams are put away: world_fini() asks for every object.
+static bool freed_parked(uint64_t seed)
+{
+    struct world_cfg cfg = {.seed = seed};
+    struct world w;
+
+    is_awake = true;
+    start(&w, &cfg, PLX_SEC(150));
+    bool ok = world_run(&w, in(&w, PLX_SEC(60)), all_parked) || fail(&w, "not put away");
+    ok = finish(&w) && ok;
+    is_awake = false;
+    return ok;
+}
+
 static const struct {
     const char *name;
     bool (*run)(uint64_t seed);
@@ -333,6 +427,8 @@ static const struct {
     {"server_stops", server_stops},
     {"reset", reset},
     {"no_room", no_room},
+    {"parked", parked},
+    {"freed_parked", freed_parked},
 };
 
 int main(int argc, char **argv)

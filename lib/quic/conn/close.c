@@ -10,6 +10,7 @@
 #include "quic/conn/conn_impl.h"
 
 #include "base/slab.h"
+#include "quic/stream/streams_image.h"
 
 static void end_at_set(struct plx_conn *c)
 {
@@ -139,6 +140,10 @@ void conn_wind_down(struct plx_conn *c)
         c->is_wound_down = true;
         if (c->completed_at.ns == 0)
             c->env->stats.handshakes_failed++;
+        if (!conn_unpark(c)) { // nobody will miss them
+            plx_streams_forget(&c->streams);
+            c->is_parked = false;
+        }
         plx_streams_fini(&c->streams);
         conn_stash_clear(c);
         conn_tls_close(c); // by far the largest part of a handshake that failed

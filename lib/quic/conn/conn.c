@@ -147,6 +147,8 @@ enum plx_err plx_stream_open(struct plx_conn *c, bool is_uni, struct plx_stream 
         return PLX_ERR_CLOSED;
     if (conn_is_handshaking(c)) // the peer's limits are not known yet
         return PLX_ERR_AGAIN;
+    if (!conn_unpark(c))
+        return PLX_ERR_NOMEM;
     enum plx_err err = plx_streams_open(&c->streams, is_uni, out);
     if (err == PLX_OK)
         c->env->stats.streams_opened++;

@@ -119,6 +119,8 @@ struct plx_conn_events {
     // The stateless reset tokens of the peer that concern c now (RFC 9000 section 10.3.1): these and no others, at most PLX_PATHS_MAX.
     // A reset carries no connection ID that means anything, so the engine finds the connection by the token. May be NULL.
     void (*on_reset_tokens)(void *arg, struct plx_conn *c, const uint8_t (*tokens)[16], unsigned count);
+    // After plx_conn_park() only: its streams are needed (plx_conn_unpark). False: there are no objects for them.
+    bool (*on_unpark)(void *arg, struct plx_conn *c);
 };
 
 size_t plx_conn_size(void); // octets of struct plx_conn; the engine's own object begins with one. 64-aligned

@@ -87,6 +87,7 @@ struct conn_keys { // 1-RTT, keys.c
     struct plx_aead_key tx;
     struct plx_aead_key rx[2]; // by Key Phase bit
     struct plx_hp_key tx_hp, rx_hp;
+    bool has_both; // after a rest the other one of rx is expanded only when it is asked for, or time is left
 };
 
 struct conn_level { // Initial and Handshake
@@ -171,6 +172,7 @@ struct plx_conn {
     uint8_t ptos;            // probe timeouts since something was acknowledged
     bool is_dead_told;       // on_dead was called
     uint8_t tokens_told;     // peer_cids.tokens_changed when on_reset_tokens was called last
+    bool is_parked;          // its streams are put away, hibernate.h; there are no keys then
     uint16_t payload_max;    // of a validated path: ours and the peer's limits
     // --- packets, paths, streams ---
     _Alignas(64) struct plx_space space; // 1-RTT
@@ -195,8 +197,8 @@ struct plx_conn {
     uint64_t rx_failed;   // packets that did not open, RFC 9001 section 6.6
     uint32_t closing_rx;  // packets that came while closing
     uint64_t closing_rx_bytes, closing_tx_bytes;
-    struct plx_secret rx_now, rx_hp, tx_hp; // what the keys are expanded from again after a rest
-    struct plx_secret rx_secret;            // of the newest receiving key
+    struct plx_material rx_raw, tx_raw; // what the keys are expanded from again after a rest
+    struct plx_secret rx_secret;        // of the next receiving key, and of the present sending one
     struct plx_secret tx_secret;
     const char *cipher, *group;
     char alpn[CONN_ALPN_MAX];
@@ -224,6 +226,11 @@ static inline bool conn_is_handshaking(const struct plx_conn *c)
 static inline bool conn_is_complete(const struct plx_conn *c)
 {
     return c->state == PLX_CONN_ESTABLISHED || c->state == PLX_CONN_CONFIRMED;
+}
+// Whoever needs the streams has them back first. False: there are no objects for them.
+static inline bool conn_unpark(struct plx_conn *c)
+{
+    return !c->is_parked || c->env->events->on_unpark(c->env->events_arg, c);
 }
 static inline void conn_wake(struct plx_conn *c)
 {
@@ -273,6 +280,7 @@ bool conn_keys_install(struct plx_conn *c, enum plx_level level, bool is_tx,
 void conn_keys_discard(struct plx_conn *c, enum plx_space_id space);
 bool conn_keys_can_open(const struct plx_conn *c, enum plx_space_id space);
 bool conn_keys_can_seal(const struct plx_conn *c, enum plx_space_id space);
+void conn_keys_next(struct plx_conn *c); // the other receiving key, if it is not there yet
 const struct plx_hp_key *conn_keys_rx_hp(const struct plx_conn *c, enum plx_space_id space);
 const struct plx_aead_key *conn_keys_rx(const struct plx_conn *c, enum plx_space_id space, uint8_t phase);
 // A 1-RTT packet opened. False: the connection has failed.

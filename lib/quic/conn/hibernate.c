@@ -43,19 +43,6 @@ bool plx_conn_can_sleep(const struct plx_conn *c)
            !plx_conn_wants_tx(c) && plx_streams_can_sleep(&c->streams);
 }
 
-static void xor_secret(struct plx_secret *a, const struct plx_secret *b)
-{
-    for (size_t i = 0; i < sizeof a->bytes; i++)
-        a->bytes[i] ^= b->bytes[i];
-}
-
-// Before the first key update header protection comes from the very secrets of the packets: as a difference, that is nothing.
-static void fold_secrets(struct plx_conn *c)
-{
-    xor_secret(&c->tx_hp, &c->tx_secret);
-    xor_secret(&c->rx_hp, &c->rx_now);
-}
-
 unsigned plx_conn_save(struct plx_conn *c, void *image, void *users[PLX_CONN_IMAGE_STREAMS])
 {
     struct image *img = image;
@@ -68,7 +55,6 @@ unsigned plx_conn_save(struct plx_conn *c, void *image, void *users[PLX_CONN_IMA
     memset(&img->streams, 0, sizeof img->streams);
     img->conn.recovery.arg = NULL;
     plx_streams_save(&c->streams, &img->conn.streams, &img->streams, users);
-    fold_secrets(&img->conn);
     return (unsigned)img->streams.count;
 }
 
@@ -85,7 +71,6 @@ bool plx_conn_restore(struct plx_conn *c, const void *image,
     const struct image *img = image;
 
     memcpy(c, &img->conn, sizeof *c);
-    fold_secrets(c); // a difference twice is what was
     c->recovery.arg = c;
     c->streams.arg = c->streams.conn = c;
     if (plx_streams_restore(&c->streams, &img->streams, streams))
@@ -94,13 +79,54 @@ bool plx_conn_restore(struct plx_conn *c, const void *image,
     return false;
 }
 
+bool plx_conn_can_park(const struct plx_conn *c)
+{
+    return !c->is_parked && c->state == PLX_CONN_CONFIRMED && c->keys == NULL && c->hs == NULL &&
+           !c->is_inside && c->streams.count > 0 && plx_streams_can_sleep(&c->streams);
+}
+
+size_t plx_conn_park_size(void)
+{
+    return sizeof(struct plx_streams_image);
+}
+
+unsigned plx_conn_park_save(const struct plx_conn *c, void *image, void *users[PLX_CONN_IMAGE_STREAMS])
+{
+    struct plx_streams_image *img = image;
+
+    memset(img, 0, sizeof *img);
+    plx_streams_save(&c->streams, NULL, img, users);
+    return (unsigned)img->count;
+}
+
+void plx_conn_park(struct plx_conn *c)
+{
+    plx_streams_park(&c->streams);
+    c->is_parked = true;
+}
+
+bool plx_conn_unpark(struct plx_conn *c, const void *image,
+                     struct plx_stream *streams[PLX_CONN_IMAGE_STREAMS])
+{
+    if (!plx_streams_restore(&c->streams, image, streams))
+        return false;
+    c->is_parked = false;
+    return true;
+}
+
 void plx_conn_image_blank(void *image)
 {
     struct plx_conn *c = &((struct image *)image)->conn;
-    struct plx_secret *secrets[] = {&c->rx_secret, &c->tx_secret, &c->rx_now, &c->rx_hp, &c->tx_hp};
+    struct plx_secret *secrets[] = {&c->rx_secret, &c->tx_secret};
+    struct plx_material *raw[] = {&c->rx_raw, &c->tx_raw};
 
     for (size_t i = 0; i < sizeof secrets / sizeof *secrets; i++)
         plx_bytes_wipe(secrets[i]->bytes, sizeof secrets[i]->bytes);
+    for (size_t i = 0; i < sizeof raw / sizeof *raw; i++) {
+        plx_bytes_wipe(raw[i]->key, sizeof raw[i]->key);
+        plx_bytes_wipe(raw[i]->hp, sizeof raw[i]->hp);
+        plx_bytes_wipe(raw[i]->iv, sizeof raw[i]->iv);
+    }
     for (size_t i = 0; i < PLX_CIDS_PEER_SLOTS; i++)
         plx_bytes_wipe(c->peer_cids.v[i].token, sizeof c->peer_cids.v[i].token);
 }

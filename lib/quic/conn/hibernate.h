@@ -27,6 +27,15 @@ void plx_conn_release(struct plx_conn *c);
 // streams: the objects for users, in the same order. False: pool or slab are empty; c is as it was, an object without content.
 bool plx_conn_restore(struct plx_conn *c, const void *image,
                       struct plx_stream *streams[PLX_CONN_IMAGE_STREAMS]);
+// Only the streams, while the connection stays where it is: it rests, and nobody but the engine has pointers to them.
+bool plx_conn_can_park(const struct plx_conn *c);
+size_t plx_conn_park_size(void); // of an image, a multiple of 64
+unsigned plx_conn_park_save(const struct plx_conn *c, void *image, void *users[PLX_CONN_IMAGE_STREAMS]);
+void plx_conn_park(struct plx_conn *c); // after save: the objects go
+// As plx_conn_restore(). False: it stays parked.
+bool plx_conn_unpark(struct plx_conn *c, const void *image,
+                     struct plx_stream *streams[PLX_CONN_IMAGE_STREAMS]);
+
 // Clears what is secret in an image, so that it can serve as a pattern for others.
 void plx_conn_image_blank(void *image);
 // Our connection IDs that are in use; returns how many.

@@ -15,8 +15,9 @@
 // not agree about how long a PTO is.) Expanding happens in the receive and timer phases only,
 // because seal jobs of the send phase point at the sending key until the engine has run them.
 //
-// After some seconds of silence the expanded keys are given back to their pool, and the secrets stay; the first packet in or out
-// makes them again, which costs about as much as a hundred packets' protection and saves most of an idle connection's memory.
+// After some seconds of silence the expanded keys are given back to their pool. What they are expanded from stays (the octets of the keys,
+// not only the secrets, whose hashing is the dearer half), and the first packet in or out makes them again. The receiving key of the
+// next phase can wait: it is expanded at the next tick that is not a rest's, or when a packet wants it before.
 
 #include "quic/conn/conn_impl.h"
 
@@ -54,16 +55,20 @@ bool conn_keys_install(struct plx_conn *c, enum plx_level level, bool is_tx, con
     if (c->keys == NULL && (c->keys = plx_pool_take(c->env->keys)) == NULL)
         return false;
     if (is_tx) {
-        c->tx_secret = c->tx_hp = *s;
-        plx_keys_aead(c->env->aead, PLX_QUIC_V1, s, &c->keys->tx);
-        plx_keys_hp(c->env->aead, PLX_QUIC_V1, s, &c->keys->tx_hp);
+        c->tx_secret = *s;
+        plx_material_aead(PLX_QUIC_V1, s, &c->tx_raw);
+        plx_material_hp(PLX_QUIC_V1, s, &c->tx_raw);
+        plx_expand_aead(c->env->aead, &c->tx_raw, &c->keys->tx);
+        plx_expand_hp(c->env->aead, &c->tx_raw, &c->keys->tx_hp);
         c->has_tx_keys = true;
     } else {
-        c->rx_now = c->rx_hp = *s;
-        plx_keys_aead(c->env->aead, PLX_QUIC_V1, s, &c->keys->rx[0]);
-        plx_keys_hp(c->env->aead, PLX_QUIC_V1, s, &c->keys->rx_hp);
+        plx_material_aead(PLX_QUIC_V1, s, &c->rx_raw);
+        plx_material_hp(PLX_QUIC_V1, s, &c->rx_raw);
+        plx_expand_aead(c->env->aead, &c->rx_raw, &c->keys->rx[0]);
+        plx_expand_hp(c->env->aead, &c->rx_raw, &c->keys->rx_hp);
         plx_secret_next(PLX_QUIC_V1, s, &c->rx_secret);
         plx_keys_aead(c->env->aead, PLX_QUIC_V1, &c->rx_secret, &c->keys->rx[1]);
+        c->keys->has_both = true;
         c->has_rx_keys = true;
     }
     return true;
@@ -122,13 +127,23 @@ static void tx_update(struct plx_conn *c)
     plx_secret_next(PLX_QUIC_V1, &c->tx_secret, &next);
     c->tx_secret = next;
     plx_secret_wipe(&next);
-    plx_keys_aead(c->env->aead, PLX_QUIC_V1, &c->tx_secret, &c->keys->tx);
+    plx_material_aead(PLX_QUIC_V1, &c->tx_secret, &c->tx_raw);
+    plx_expand_aead(c->env->aead, &c->tx_raw, &c->keys->tx);
     c->tx_phase ^= 1;
     c->tx_phase_first = c->space.next_pn;
     c->tx_sealed = 0;
     c->update_from = PLX_NEVER;
     c->want &= (uint16_t)~CONN_WANT_KEY_UPDATE; // whoever wanted it, and if the peer was faster
     c->env->stats.key_updates++;
+}
+
+void conn_keys_next(struct plx_conn *c)
+{
+    if (c->keys->has_both)
+        return;
+    //= rfc9001 6.3 "An endpoint MAY generate new keys as part of packet processing"
+    plx_keys_aead(c->env->aead, PLX_QUIC_V1, &c->rx_secret, &c->keys->rx[c->rx_phase ^ 1]);
+    c->keys->has_both = true;
 }
 
 // The previous receiving key is replaced by the next one.
@@ -160,7 +175,7 @@ bool conn_keys_on_opened(struct plx_conn *c, uint8_t phase, uint64_t pn, plx_tim
     //= rfc9001 6.2 "MUST update its send keys to the corresponding key phase in response"
     c->rx_phase ^= 1;
     c->rx_phase_first = pn;
-    c->rx_now = c->rx_secret;
+    plx_material_aead(PLX_QUIC_V1, &c->rx_secret, &c->rx_raw);
     c->old_keys_until =
         plx_time_after(now, plx_dur_mul(plx_recovery_pto(&c->recovery, PLX_SPACE_APP), CONN_OLD_KEYS_PTOS));
     if (c->tx_phase != c->rx_phase)
@@ -216,6 +231,9 @@ void conn_keys_tick(struct plx_conn *c, plx_time now)
         return;
     if (plx_time_reached(c->old_keys_until, now) && !plx_time_is_never(c->old_keys_until))
         rx_swap(c);
+    if (c->has_rx_keys && !c->keys->has_both &&
+        !plx_time_reached(plx_time_after(c->heard_at, CONN_REST_AFTER), now))
+        conn_keys_next(c);
     if (c->has_tx_keys)
         c->tx_restless = update_after(c);
     bool is_wanted =
@@ -264,23 +282,28 @@ bool conn_keys_awake(struct plx_conn *c)
 {
     if (c->keys != NULL)
         return true;
-    if (!c->has_rx_keys || !c->has_tx_keys || (c->keys = plx_pool_take(c->env->keys)) == NULL)
+    if (!c->has_rx_keys || !c->has_tx_keys)
+        return false;
+    if (!conn_is_winding_down(c) && !conn_unpark(c)) // who says goodbye needs no streams for it
+        return false;
+    if ((c->keys = plx_pool_take(c->env->keys)) == NULL)
         return false;
     const struct plx_aead_backend *b = c->env->aead;
-    plx_keys_aead(b, PLX_QUIC_V1, &c->tx_secret, &c->keys->tx);
-    plx_keys_aead(b, PLX_QUIC_V1, &c->rx_now, &c->keys->rx[c->rx_phase]);
-    plx_keys_aead(b, PLX_QUIC_V1, &c->rx_secret, &c->keys->rx[c->rx_phase ^ 1]);
-    plx_keys_hp(b, PLX_QUIC_V1, &c->tx_hp, &c->keys->tx_hp);
-    plx_keys_hp(b, PLX_QUIC_V1, &c->rx_hp, &c->keys->rx_hp);
+    plx_expand_aead(b, &c->tx_raw, &c->keys->tx);
+    plx_expand_aead(b, &c->rx_raw, &c->keys->rx[c->rx_phase]);
+    plx_expand_hp(b, &c->tx_raw, &c->keys->tx_hp);
+    plx_expand_hp(b, &c->rx_raw, &c->keys->rx_hp);
+    c->keys->has_both = false;
     return true;
 }
 
 void conn_keys_release(struct plx_conn *c)
 {
     c->has_rx_keys = c->has_tx_keys = false;
-    struct plx_secret *secrets[] = {&c->rx_secret, &c->tx_secret, &c->rx_now, &c->rx_hp, &c->tx_hp};
-    for (size_t i = 0; i < sizeof secrets / sizeof *secrets; i++)
-        plx_secret_wipe(secrets[i]);
+    plx_secret_wipe(&c->rx_secret);
+    plx_secret_wipe(&c->tx_secret);
+    plx_bytes_wipe(&c->rx_raw, sizeof c->rx_raw);
+    plx_bytes_wipe(&c->tx_raw, sizeof c->tx_raw);
     if (c->keys != NULL)
         keys_give(c);
 }

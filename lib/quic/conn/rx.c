@@ -118,6 +118,8 @@ static inline __attribute__((always_inline)) enum plx_rx_step number(struct plx_
     }
     rx->pn = plx_pkt_number_expand(truncated, rx->pn_len, plx_acks_largest(&conn_space(c, space)->acks));
     rx->key_phase = space == PLX_SPACE_APP ? p[0] >> 2 & 1 : 0;
+    if (space == PLX_SPACE_APP && __builtin_expect(rx->key_phase != c->rx_phase, 0))
+        conn_keys_next(c);
 
     uint16_t hdr_len = (uint16_t)(rx->hdr.pn_offset + rx->pn_len);
     job->key = conn_keys_rx(c, space, rx->key_phase);

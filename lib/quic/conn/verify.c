@@ -36,6 +36,7 @@ void plx_conn_verify(const struct plx_conn *c)
         plx_check(c->hs == NULL);
         plx_check(plx_time_is_never(c->old_keys_until));
     }
+    plx_check(!c->is_parked || (c->keys == NULL && c->streams.count == 0));
     if (conn_is_complete(c))
         plx_check(c->has_rx_keys && c->has_tx_keys);
     if (c->hs != NULL)
@@ -48,6 +49,7 @@ void plx_conn_verify(const struct plx_conn *c)
         struct plx_space *sp[PLX_SPACE_COUNT];
         conn_spaces(c, sp);
         plx_recovery_verify(&c->recovery, sp);
-        plx_streams_verify(&c->streams);
+        if (!c->is_parked)
+            plx_streams_verify(&c->streams);
     }
 }

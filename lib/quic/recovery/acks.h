@@ -17,6 +17,10 @@
 #include "quic/wire/frame.h"
 #include "quic/wire/ref.h"
 
+struct plx_slab;
+
+enum { PLX_ACKS_FEW = 3 };
+
 struct plx_acks {
     uint64_t end; // largest received + 1; 0: none
     uint64_t window[PLX_ACK_WINDOW /
@@ -30,11 +34,19 @@ struct plx_acks {
     bool has_news;          // something ack-eliciting was received since the last ACK
     bool has_ecn;           // some packet was marked: ACKs carry counts
     struct plx_ecn_counts ecn;
-    struct plx_ranges ranges;
+    // What ACK frames say: nearly always one range, so a few have their place here, and more are in a block of the slab.
+    uint8_t few_count;
+    struct plx_range few[PLX_ACKS_FEW];
+    struct plx_ranges *many; // instead of the few; NULL: those
+    struct plx_slab *slab;   // NULL, or empty: the lowest ranges are forgotten
 };
 
 // delay_max: 0 for Initial and Handshake, our max_ack_delay for the application space.
-void plx_acks_init(struct plx_acks *a, plx_dur delay_max);
+void plx_acks_init(struct plx_acks *a, struct plx_slab *slab, plx_dur delay_max);
+// Gives the block back; the highest ranges stay.
+void plx_acks_shrink(struct plx_acks *a);
+// What an ACK frame would say; only as many of out's ranges are written as there are.
+void plx_acks_ranges(const struct plx_acks *a, struct plx_ranges *out);
 
 static inline uint64_t plx_acks_largest(const struct plx_acks *a)
 {

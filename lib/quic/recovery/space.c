@@ -6,13 +6,14 @@ void plx_space_init(struct plx_space *sp, struct plx_slab *slab, plx_dur ack_del
 {
     *sp = (struct plx_space){.largest_acked = UINT64_MAX, .loss_at = PLX_NEVER};
     plx_sent_init(&sp->sent, slab);
-    plx_acks_init(&sp->acks, ack_delay_max);
+    plx_acks_init(&sp->acks, slab, ack_delay_max);
 }
 
 void plx_space_fini(struct plx_space *sp)
 {
     plx_check(sp->bytes_in_flight == 0);
     plx_sent_fini(&sp->sent);
+    plx_acks_shrink(&sp->acks);
 }
 
 void plx_space_shrink(struct plx_space *sp)
@@ -23,6 +24,7 @@ void plx_space_shrink(struct plx_space *sp)
     sp->sent.outstanding = 0;
     sp->loss_at = PLX_NEVER;
     plx_sent_release(&sp->sent);
+    plx_acks_shrink(&sp->acks);
 }
 
 void plx_space_verify(const struct plx_space *sp)

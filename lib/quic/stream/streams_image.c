@@ -65,6 +65,10 @@ void plx_streams_save(const struct plx_streams *ss, struct plx_streams *copy, st
             users[img->count] = s->user;
             stream_save(s, &img->v[img->count++]);
         }
+    }
+    if (copy == NULL)
+        return;
+    for (unsigned kind = 0; kind < 4; kind++) {
         struct plx_window *to = &copy->window[kind];
         to->ring = NULL;
         to->old = NULL;
@@ -90,13 +94,38 @@ void plx_streams_release(struct plx_streams *ss)
     plx_refused_fini(&ss->refused, ss->slab);
 }
 
+void plx_streams_park(struct plx_streams *ss)
+{
+    for (unsigned kind = 0; kind < 4; kind++) {
+        struct plx_window *w = &ss->window[kind], numbers = *w;
+        struct plx_stream *s;
+        for (uint64_t n = w->base; (s = plx_window_walk(w, &n)) != NULL; n++)
+            plx_pool_give(ss->pool, s);
+        plx_window_fini(w, ss->slab);
+        *w = numbers;
+        w->ring = NULL;
+        w->old = NULL;
+        w->cap = w->old_cap = 0;
+    }
+    ss->count = 0;
+}
+
+void plx_streams_forget(struct plx_streams *ss)
+{
+    for (unsigned kind = 0; kind < 4; kind++)
+        ss->window[kind].base = ss->window[kind].next;
+}
+
 static void unmake(struct plx_streams *ss, struct plx_stream **made, uint64_t count)
 {
     while (count > 0)
         plx_pool_give(ss->pool, made[--count]);
     for (unsigned kind = 0; kind < 4; kind++)
-        if (ss->window[kind].ring != NULL)
+        if (ss->window[kind].ring != NULL) {
             plx_slab_give(ss->slab, ss->window[kind].ring, PLX_IMAGE_SPAN * sizeof(struct plx_stream *));
+            ss->window[kind].ring = NULL;
+            ss->window[kind].cap = 0;
+        }
 }
 
 static bool window_restore(struct plx_streams *ss, unsigned kind, const uint8_t *slot,
@@ -144,5 +173,6 @@ bool plx_streams_restore(struct plx_streams *ss, const struct plx_streams_image 
             unmake(ss, made, img->count);
             return false;
         }
+    ss->count = (uint32_t)img->count;
     return true;
 }

@@ -17,13 +17,17 @@ struct plx_streams_image {
 };
 
 bool plx_streams_can_sleep(const struct plx_streams *ss);
-// img is zero before. copy: a bytewise copy of ss, whose pointers into itself and to streams are cleared. users: of each stream in v.
+// img is zero before. copy: a bytewise copy of ss, whose pointers into itself and to streams are cleared; or NULL. users: of each stream in v.
 void plx_streams_save(const struct plx_streams *ss, struct plx_streams *copy, struct plx_streams_image *img,
                       void *users[PLX_IMAGE_STREAMS_MAX]);
 // Gives objects and rings back without a word to anybody: the image has it all.
 void plx_streams_release(struct plx_streams *ss);
+// The same, but ss stays: it can be restored, and until then nothing else may be asked of it than what it has to write or to wait for.
+void plx_streams_park(struct plx_streams *ss);
+// Nor will it be restored: ss is parked and about to end.
+void plx_streams_forget(struct plx_streams *ss);
 // ss: a bytewise copy of what save made, with events, arg and conn as they shall be. made: the objects, their user pointers NULL.
-// False: pool or slab are empty; nothing is held then.
+// Or ss is parked. False: pool or slab are empty; nothing is held then.
 bool plx_streams_restore(struct plx_streams *ss, const struct plx_streams_image *img,
                          struct plx_stream *made[PLX_IMAGE_STREAMS_MAX]);
 

@@ -84,7 +84,7 @@ static inline void link_init(struct link *l, const struct link_cfg *cfg)
     plx_recovery_init(&l->r, &rc, LINK_MTU, &link_events, l);
     plx_recovery_on_handshake_confirmed(&l->r);
     plx_space_init(&l->sp, &l->slab, PLX_MS(25));
-    plx_acks_init(&l->acks, PLX_MS(25));
+    plx_acks_init(&l->acks, &l->slab, PLX_MS(25));
     plx_prng_init(&l->prng, 1);
 }
 
@@ -95,6 +95,7 @@ static inline void link_fini(struct link *l)
     plx_recovery_discard_space(&l->r, &l->sp, PLX_SPACE_APP);
     assert_int_equal(l->r.bytes_in_flight, 0);
     plx_space_fini(&l->sp);
+    plx_acks_shrink(&l->acks);
     assert_int_equal(plx_slab_bytes_in_use(&l->slab), 0);
     plx_slab_fini(&l->slab);
     free(l->pkts);

@@ -257,9 +257,22 @@ static inline void app_on_reset_tokens(void *arg, struct plx_conn *c, const uint
 }
 
 static const struct plx_conn_events app_events = {
-    app_on_open,     app_on_stream,        app_on_data,        app_on_reset,   app_on_stop,
-    app_on_writable, app_on_stream_closed, app_on_available,   app_on_session, app_on_token,
-    app_on_dead,     app_on_cid_issued,    app_on_cid_retired, app_on_wake,    app_on_reset_tokens,
+    app_on_open,
+    app_on_stream,
+    app_on_data,
+    app_on_reset,
+    app_on_stop,
+    app_on_writable,
+    app_on_stream_closed,
+    app_on_available,
+    app_on_session,
+    app_on_token,
+    app_on_dead,
+    app_on_cid_issued,
+    app_on_cid_retired,
+    app_on_wake,
+    app_on_reset_tokens,
+    NULL, // nobody parks
 };
 
 static inline void app_random(void *arg, void *out, size_t len)

@@ -1,8 +1,12 @@
 // test_acks.c -- which packets are duplicates, when an ACK is due, what it says, and what is forgotten.
 
+#include "base/check.h"
+#include "base/slab.h"
 #include "quic/recovery/acks.h"
 
 #include "../base/rows.h"
+
+static struct plx_slab slab;
 
 enum { NOT_ECT, ECT1, ECT0, CE };
 enum { AT_ONCE = 0, DELAYED = 25, NONE = -1 };
@@ -10,6 +14,13 @@ enum { AT_ONCE = 0, DELAYED = 25, NONE = -1 };
 static plx_time at_ms(uint64_t ms)
 {
     return (plx_time){PLX_MS(1000 + ms).ns};
+}
+
+static const struct plx_ranges *ranges_of(const struct plx_acks *a)
+{
+    static struct plx_ranges r;
+    plx_acks_ranges(a, &r);
+    return &r;
 }
 
 // A packet per row, all at the same time; what is due afterwards. SEND: an ACK goes out.
@@ -48,7 +59,7 @@ static void test_when_due(void **state)
     };
     struct plx_acks a;
     (void)state;
-    plx_acks_init(&a, PLX_MS(25));
+    plx_acks_init(&a, &slab, PLX_MS(25));
     for (unsigned i = 0; i < ROWS(row); i++) {
         plx_time now = at_ms(i);
         if (row[i].pn == SEND) {
@@ -83,7 +94,7 @@ static void test_handshake_is_immediate(void **state)
 {
     struct plx_acks a;
     (void)state;
-    plx_acks_init(&a, PLX_NS(0));
+    plx_acks_init(&a, &slab, PLX_NS(0));
     plx_acks_on_received(&a, 0, true, NOT_ECT, at_ms(5));
     assert_true(plx_acks_is_due(&a, at_ms(5)));
 }
@@ -92,7 +103,7 @@ static void test_delay_runs_from_the_first(void **state)
 {
     struct plx_acks a;
     (void)state;
-    plx_acks_init(&a, PLX_MS(25));
+    plx_acks_init(&a, &slab, PLX_MS(25));
     a.every = 10;
     for (unsigned i = 0; i < 5; i++)
         plx_acks_on_received(&a, i, true, NOT_ECT, at_ms(10 + i));
@@ -107,7 +118,7 @@ static void test_frame(void **state)
     struct plx_refs refs = {.count = 0};
     struct plx_frame f;
     (void)state;
-    plx_acks_init(&a, PLX_MS(25));
+    plx_acks_init(&a, &slab, PLX_MS(25));
     assert_false(plx_acks_write(&a, &w, &refs, 3, at_ms(0))); // nothing came yet
     assert_true(w.p == buf && refs.count == 0);
     plx_acks_on_received(&a, 1, true, NOT_ECT, at_ms(0));
@@ -138,23 +149,24 @@ static void test_ack_of_ack_forgets(void **state)
 {
     struct plx_acks a;
     (void)state;
-    plx_acks_init(&a, PLX_MS(25));
+    plx_acks_init(&a, &slab, PLX_MS(25));
     plx_acks_on_acked(&a, 0); // of a time before anything came: nothing
     for (uint64_t pn = 0; pn < 100; pn += 1 + (pn % 10 == 3))
         plx_acks_on_received(&a, pn, true, ECT0, at_ms(pn));
-    assert_int_equal(a.ranges.count, 11); // 4, 14, 24, … are missing
+    assert_int_equal(ranges_of(&a)->count, 11); // 4, 14, 24, … are missing
     plx_acks_on_acked(&a, 52);
     plx_acks_verify(&a);
-    assert_int_equal(a.ranges.count, 6);
-    assert_int_equal(plx_ranges_first(&a.ranges)->first, 53);
+    assert_int_equal(ranges_of(&a)->count, 6);
+    assert_int_equal(plx_ranges_first(ranges_of(&a))->first, 53);
     assert_false(plx_acks_is_duplicate(&a, 24)); // never came: may come yet
     assert_true(plx_acks_is_duplicate(&a, 23));
     plx_acks_on_received(&a, 24, true, ECT0, at_ms(200));
     plx_acks_verify(&a);
-    assert_true(plx_ranges_has(&a.ranges, 24));
+    assert_true(plx_ranges_has(ranges_of(&a), 24));
     plx_acks_on_acked(&a, 99);
     plx_acks_verify(&a);
-    assert_int_equal(a.ranges.count, 1); // the largest stays
+    assert_int_equal(ranges_of(&a)->count, 1); // the largest stays
+    assert_int_equal(plx_slab_bytes_in_use(&slab), 0);
     assert_int_equal(plx_acks_largest(&a), 99);
 }
 
@@ -162,7 +174,7 @@ static void test_window(void **state)
 {
     struct plx_acks a;
     (void)state;
-    plx_acks_init(&a, PLX_MS(25));
+    plx_acks_init(&a, &slab, PLX_MS(25));
     assert_true(plx_acks_largest(&a) == UINT64_MAX);
     assert_false(plx_acks_is_duplicate(&a, 0));
     plx_acks_on_received(&a, 1000, true, NOT_ECT, at_ms(0));
@@ -186,17 +198,41 @@ static void test_many_holes(void **state)
     struct plx_refs refs = {.count = 0};
     struct plx_frame f;
     (void)state;
-    plx_acks_init(&a, PLX_MS(25));
+    plx_acks_init(&a, &slab, PLX_MS(25));
     for (uint64_t pn = 0; pn < 200; pn += 2) {
         plx_acks_on_received(&a, pn, true, NOT_ECT, at_ms(pn));
         plx_acks_verify(&a);
     }
-    assert_int_equal(a.ranges.count, PLX_RANGES_MAX);
+    assert_int_equal(ranges_of(&a)->count, PLX_RANGES_MAX);
     assert_true(plx_acks_write(&a, &w, &refs, 3, at_ms(300)));
     struct plx_rd r = plx_rd_init(buf, (size_t)(w.p - buf));
     assert_int_equal(plx_frame_read(&r, &f), PLX_FRAME_OK);
     assert_int_equal(f.ack.range_count, PLX_ACK_RANGES_TX - 1);
     assert_int_equal(f.ack.largest, 198);
+    assert_true(plx_slab_bytes_in_use(&slab) > 0);
+    plx_acks_shrink(&a); // the highest stay
+    plx_acks_verify(&a);
+    assert_int_equal(plx_slab_bytes_in_use(&slab), 0);
+    assert_int_equal(ranges_of(&a)->count, PLX_ACKS_FEW);
+    assert_int_equal(plx_ranges_first(ranges_of(&a))->first, 198 - 2 * (PLX_ACKS_FEW - 1));
+}
+
+// Without memory the lowest ranges are forgotten, and their numbers are still known for duplicates.
+static void test_no_memory(void **state)
+{
+    struct plx_acks a;
+    (void)state;
+    plx_acks_init(&a, NULL, PLX_MS(25));
+    for (uint64_t pn = 0; pn < 100; pn += 2) {
+        plx_acks_on_received(&a, pn, true, NOT_ECT, at_ms(pn));
+        plx_acks_verify(&a);
+    }
+    assert_int_equal(ranges_of(&a)->count, PLX_ACKS_FEW);
+    assert_true(plx_ranges_has(ranges_of(&a), 94) && !plx_ranges_has(ranges_of(&a), 92));
+    assert_true(plx_acks_is_duplicate(&a, 0));
+    plx_acks_on_received(&a, 1, true, NOT_ECT, at_ms(200)); // below all that is reported
+    plx_acks_verify(&a);
+    assert_int_equal(plx_ranges_first(ranges_of(&a))->first, 94);
 }
 
 int main(void)
@@ -209,6 +245,10 @@ int main(void)
         cmocka_unit_test(test_ack_of_ack_forgets),
         cmocka_unit_test(test_window),
         cmocka_unit_test(test_many_holes),
+        cmocka_unit_test(test_no_memory),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    plx_check(plx_slab_init(&slab, 1 << 20, PLX_NODE_ANY));
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    plx_slab_fini(&slab);
+    return failed;
 }
