@@ -328,6 +328,11 @@ static void wake_some(struct waking *m)
 
     while (m->count < opt.wake) {
         struct idle_conn *c = &w.conns[(uint32_t)rand_r(&seed) % opt.conns];
+        if (!c->is_asleep && opt.after > 0) { // woken a moment ago
+            m->were_awake++;
+            run_for(PLX_MS(1));
+            continue;
+        }
         if (c->is_asleep) {
             plx_time before = plx_clock_now();
             if (plx_core_wake_conn(w.ck, c->id) == NULL) { // too many are awake
@@ -336,8 +341,6 @@ static void wake_some(struct waking *m)
             }
             m->call[m->count] = plx_time_since(plx_clock_now(), before).ns;
             plx_check(woken == c->h3);
-        } else {
-            m->were_awake++;
         }
         m->first[m->count] = ask(c->h3);
         m->second[m->count++] = ask(c->h3);
@@ -409,19 +412,21 @@ static void report(FILE *f, double opening, const uint64_t *base, const uint64_t
                    const struct waking *m)
 {
     double n = opt.conns;
-    uint32_t mid = m->count / 2, high = m->count - 1 - m->count / 100;
+    uint32_t low = m->count / 10, mid = m->count / 2, high = m->count - 1 - m->count / 100;
 
-    fprintf(f,
-            "{\"conns\": %u, \"opening_s\": %.1f, \"held_s\": %u, \"hibernated_server\": %llu,\n"
-            " \"server_bytes\": %.0f, \"client_bytes\": %.0f, \"rss_bytes\": %.0f, \"record_bytes\": %.0f,\n"
-            " \"tables_bytes\": %.0f, \"woken\": %u, \"were_awake\": %u,\n"
-            " \"call_ns\": [%llu, %llu], \"asleep_ns\": [%llu, %llu], \"awake_ns\": [%llu, %llu]}\n",
-            opt.conns, opening, opt.hold, (unsigned long long)held[3], (double)(held[0] - base[0]) / n,
-            (double)(held[1] - base[1]) / n, (double)(held[2] - base[2]) / n, (double)held[4] / n,
-            (double)base[0] / n, m->count, m->were_awake, (unsigned long long)m->call[mid],
-            (unsigned long long)m->call[high], (unsigned long long)m->first[mid],
-            (unsigned long long)m->first[high], (unsigned long long)m->second[mid],
-            (unsigned long long)m->second[high]);
+    fprintf(
+        f,
+        "{\"conns\": %u, \"opening_s\": %.1f, \"held_s\": %u, \"hibernated_server\": %llu,\n"
+        " \"server_bytes\": %.0f, \"client_bytes\": %.0f, \"rss_bytes\": %.0f, \"record_bytes\": %.0f,\n"
+        " \"tables_bytes\": %.0f, \"woken\": %u, \"were_awake\": %u,\n"
+        " \"call_ns\": [%llu, %llu, %llu], \"asleep_ns\": [%llu, %llu, %llu], \"awake_ns\": [%llu, %llu, %llu]}\n",
+        opt.conns, opening, opt.hold, (unsigned long long)held[3], (double)(held[0] - base[0]) / n,
+        (double)(held[1] - base[1]) / n, (double)(held[2] - base[2]) / n, (double)held[4] / n,
+        (double)base[0] / n, m->count, m->were_awake, (unsigned long long)m->call[mid],
+        (unsigned long long)m->call[high], (unsigned long long)m->call[low],
+        (unsigned long long)m->first[mid], (unsigned long long)m->first[high],
+        (unsigned long long)m->first[low], (unsigned long long)m->second[mid],
+        (unsigned long long)m->second[high], (unsigned long long)m->second[low]);
 }
 
 int main(int argc, char **argv)

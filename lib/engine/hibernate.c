@@ -169,6 +169,7 @@ static bool image_make(struct plx_core *k, struct plx_conn *c)
     memset(&head->econn.ready, 0, sizeof e->ready);
     memset(&head->econn.all, 0, sizeof e->all);
     head->econn.core = NULL;
+    head->econn.sleep_at = PLX_NEVER; // counts from the waking
     head->econn.h3 = NULL;
     unsigned count = plx_conn_save(c, (uint8_t *)b->image + b->conn_at, users);
     if (e->h3 == NULL) {

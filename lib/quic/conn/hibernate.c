@@ -43,6 +43,17 @@ bool plx_conn_can_sleep(const struct plx_conn *c)
            !plx_conn_wants_tx(c) && plx_streams_can_sleep(&c->streams);
 }
 
+// Moments that are mostly the same, or near: as a difference, that is little. Twice, it is what was.
+static void fold_times(struct plx_conn *c)
+{
+    plx_time *near[] = {&c->spoke_at, &c->space.last_eliciting_at, &c->space.acks.largest_at,
+                        &c->recovery.last_at, &c->opened_at};
+
+    for (size_t i = 0; i < sizeof near / sizeof *near; i++)
+        near[i]->ns ^= c->heard_at.ns;
+    c->opened_at.ns ^= c->heard_at.ns ^ c->completed_at.ns;
+}
+
 unsigned plx_conn_save(struct plx_conn *c, void *image, void *users[PLX_CONN_IMAGE_STREAMS])
 {
     struct image *img = image;
@@ -54,6 +65,8 @@ unsigned plx_conn_save(struct plx_conn *c, void *image, void *users[PLX_CONN_IMA
     memcpy(&img->conn, c, sizeof *c);
     memset(&img->streams, 0, sizeof img->streams);
     img->conn.recovery.arg = NULL;
+    img->conn.now = (plx_time){0}; // whoever wakes it says what it is
+    fold_times(&img->conn);
     plx_streams_save(&c->streams, &img->conn.streams, &img->streams, users);
     return (unsigned)img->streams.count;
 }
@@ -71,6 +84,7 @@ bool plx_conn_restore(struct plx_conn *c, const void *image,
     const struct image *img = image;
 
     memcpy(c, &img->conn, sizeof *c);
+    fold_times(c);
     c->recovery.arg = c;
     c->streams.arg = c->streams.conn = c;
     if (plx_streams_restore(&c->streams, &img->streams, streams))
