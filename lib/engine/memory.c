@@ -64,6 +64,12 @@ static size_t ring_bytes(uint32_t len)
     return len * sizeof(*(struct plx_mailbox *)NULL).cell[0] + 64; // 64: what alignment may cost
 }
 
+// A worker alone hands nothing over: a megabyte that it need not have.
+static bool has_rings(const struct plx_core *k)
+{
+    return k->engine->cfg.workers > 1;
+}
+
 static size_t bytes_of(const struct plx_core *k, const struct plan *p)
 {
     size_t sum = 0;
@@ -72,7 +78,7 @@ static size_t bytes_of(const struct plx_core *k, const struct plan *p)
         sum += plx_pool_bytes(p->pools[i].size, p->pools[i].count);
     for (unsigned i = 0; i < TABLES; i++)
         sum += plx_table_bytes(p->tables[i].count);
-    for (unsigned i = 0; i < RINGS; i++)
+    for (unsigned i = 0; i < RINGS && has_rings(k); i++)
         sum += ring_bytes(p->rings[i].len);
     return sum + plx_berths_bytes(sleepers_of(&k->engine->cfg)) + plx_memo_size() + plx_parking_bytes() +
            64; // 64: what alignment may cost
@@ -87,7 +93,7 @@ static bool cut(struct plx_core *k, const struct plan *p)
         ok = plx_pool_init(p->pools[i].pool, p->pools[i].name, p->pools[i].size, p->pools[i].count, a);
     for (unsigned i = 0; i < TABLES && ok; i++)
         ok = plx_table_init(p->tables[i].table, p->tables[i].count, a);
-    for (unsigned i = 0; i < RINGS && ok; i++)
+    for (unsigned i = 0; i < RINGS && ok && has_rings(k); i++)
         ok = plx_mailbox_init(p->rings[i].ring, p->rings[i].len, a);
     ok = ok && plx_berths_init(&k->berths, sleepers_of(&k->engine->cfg), a);
     ok = ok && plx_parking_init(&k->parking, a);

@@ -174,7 +174,7 @@ static void test_memory_goes_to_the_ports_node(void **state)
         check_inside(&k->memory, k->conns.base);
         check_inside(&k->memory, k->h3_streams.base);
         check_inside(&k->memory, k->resets.v);
-        check_inside(&k->memory, k->returns.cell);
+        assert_null(k->returns.cell); // a worker alone has no rings to others
         assert_int_equal(plx_engine_caps(e)->numa_node, node[i]);
         plx_engine_free(e);
     }
