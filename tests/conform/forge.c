@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "tests/lib/forged.h"
 
 enum { DGRAM_MIN = 1200, DGRAM_MAX = 1400 };
 
@@ -37,25 +38,6 @@ static void remember(struct stand *s, struct plx_space *sp, enum plx_space_id sp
     sp->next_pn = pn + 1;
 }
 
-static void keys_of(struct plx_conn *c, enum plx_space_id space, bool use_next, struct plx_aead_key *next,
-                    struct plx_aead_job *seal, struct plx_mask_job *mask)
-{
-    struct plx_secret secret;
-
-    if (space != PLX_SPACE_APP) {
-        seal->key = &c->hs->level[space].tx;
-        mask->key = &c->hs->level[space].tx_hp;
-        return;
-    }
-    seal->key = &c->keys->tx;
-    mask->key = &c->keys->tx_hp;
-    if (!use_next)
-        return;
-    plx_secret_next(PLX_QUIC_V1, &c->tx_secret, &secret);
-    plx_keys_aead(c->env->aead, PLX_QUIC_V1, &secret, next);
-    seal->key = next;
-}
-
 void stand_forge(struct stand *s, enum plx_space_id space, const void *payload, size_t len,
                  struct stand_opt opt)
 {
@@ -63,42 +45,15 @@ void stand_forge(struct stand *s, enum plx_space_id space, const void *payload, 
     plx_check(c != NULL);
     struct plx_space *sp = conn_space(c, space);
     plx_check(sp != NULL && conn_keys_can_seal(c, space));
-    const struct plx_cid *dcid =
-        &plx_cids_peer_get(&c->peer_cids, plx_paths_active(&c->paths)->dcid_seq)->cid;
     uint8_t out[DGRAM_MAX];
-    struct plx_wr w = plx_wr_init(out, sizeof out);
-    struct plx_pkt_built b;
-    uint64_t pn = sp->next_pn + opt.pn_skip;
-
-    if (space == PLX_SPACE_APP)
-        plx_check(plx_pkt_write_short(&w, dcid, false, c->tx_phase, pn, 4, &b));
-    else
-        plx_check(plx_pkt_write_long(&w, space == PLX_SPACE_INITIAL ? PLX_PKT_INITIAL : PLX_PKT_HANDSHAKE,
-                                     PLX_QUIC_V1, dcid, &c->cids.v[0].cid, NULL, 0, pn, 4, &b));
-    out[0] ^= opt.first_xor;
-    uint8_t *text = w.p;
-    if (len > 0)
-        plx_wr_bytes(&w, payload, len);
-    while (space == PLX_SPACE_INITIAL && w.p - out < DGRAM_MIN - PLX_AEAD_TAG_LEN)
-        plx_wr_u8(&w, 0); // PADDING
-    plx_check(!w.is_full && plx_wr_left(&w) >= PLX_AEAD_TAG_LEN);
-    len = (size_t)(w.p - text);
-    if (space != PLX_SPACE_APP)
-        plx_pkt_length_patch(&b, 4 + len + PLX_AEAD_TAG_LEN);
-
-    struct plx_aead_key next;
-    struct plx_aead_job seal = {
-        .text = text, .aad = out, .pn = pn, .text_len = (uint16_t)len, .aad_len = (uint16_t)(text - out)};
-    struct plx_mask_job mask = {.sample = b.pn + 4};
-    keys_of(c, space, opt.use_next_keys, &next, &seal, &mask);
-    c->env->aead->seal(&seal, 1);
-    text[len] ^= opt.is_spoilt ? 1 : 0;
-    c->env->aead->mask(&mask, 1);
-    struct plx_tx_mask header = {b.first, b.pn, b.pn_len};
-    struct plx_tx one = {.masks = &mask, .headers = &header, .job_count = 1};
-    plx_tx_apply_masks(&one);
-    size_t total = (size_t)(text - out) + len + PLX_AEAD_TAG_LEN;
-    remember(s, sp, space, pn, total);
+    const struct forged how = {.space = space,
+                               .pn = sp->next_pn + opt.pn_skip,
+                               .first_xor = opt.first_xor,
+                               .use_next_keys = opt.use_next_keys,
+                               .is_spoilt = opt.is_spoilt,
+                               .padded_to = space == PLX_SPACE_INITIAL ? DGRAM_MIN - PLX_AEAD_TAG_LEN : 0};
+    size_t total = forged_write(c, &how, payload, len, out, sizeof out);
+    remember(s, sp, space, how.pn, total);
     stand_send(s, out, total);
 }
 

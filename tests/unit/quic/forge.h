@@ -7,6 +7,7 @@
 #define PLX_TEST_FORGE_H
 
 #include "pair.h"
+#include "tests/lib/forged.h"
 
 struct forge_opt {
     uint8_t first_xor;  // into the first octet before protection: reserved bits, key phase
@@ -22,48 +23,12 @@ static inline void forge_send(struct pair *p, int from, enum plx_space_id space,
     struct plx_space *sp = conn_space(c, space);
     plx_check(sp != NULL);
     uint8_t out[PAIR_DGRAM_LEN];
-    struct plx_wr w = plx_wr_init(out, sizeof out);
-    struct plx_pkt_built b;
-    const struct plx_path *path = plx_paths_active(&c->paths);
-    const struct plx_cid *dcid = &plx_cids_peer_get(&c->peer_cids, path->dcid_seq)->cid;
     uint64_t pn = sp->next_pn + (uint64_t)opt.pn_add;
     if (opt.pn_add >= 0)
         sp->next_pn = pn + 1;
-    if (space == PLX_SPACE_APP)
-        plx_check(plx_pkt_write_short(&w, dcid, false, c->tx_phase, pn, 4, &b));
-    else
-        plx_check(plx_pkt_write_long(&w, space == PLX_SPACE_INITIAL ? PLX_PKT_INITIAL : PLX_PKT_HANDSHAKE,
-                                     PLX_QUIC_V1, dcid, &c->cids.v[0].cid, NULL, 0, pn, 4, &b));
-    out[0] ^= opt.first_xor;
-    uint8_t *text = w.p;
-    plx_wr_bytes(&w, payload, len);
-    plx_check(!w.is_full);
-    if (space != PLX_SPACE_APP)
-        plx_pkt_length_patch(&b, 4 + len + PLX_AEAD_TAG_LEN);
-
-    struct plx_aead_key next;
-    struct plx_aead_job seal = {
-        .text = text, .aad = out, .pn = pn, .text_len = (uint16_t)len, .aad_len = (uint16_t)(text - out)};
-    struct plx_mask_job mask = {.sample = b.pn + 4};
-    if (space == PLX_SPACE_APP) {
-        seal.key = &c->keys->tx;
-        mask.key = &c->keys->tx_hp;
-        if (opt.use_next_keys) {
-            struct plx_secret s;
-            plx_secret_next(PLX_QUIC_V1, &c->tx_secret, &s);
-            plx_keys_aead(pair_aead, PLX_QUIC_V1, &s, &next);
-            seal.key = &next;
-        }
-    } else {
-        seal.key = &c->hs->level[space].tx;
-        mask.key = &c->hs->level[space].tx_hp;
-    }
-    pair_aead->seal(&seal, 1);
-    pair_aead->mask(&mask, 1);
-    struct plx_tx_mask header = {b.first, b.pn, b.pn_len};
-    struct plx_tx tx = {.masks = &mask, .headers = &header, .job_count = 1};
-    plx_tx_apply_masks(&tx);
-    size_t out_len = (size_t)(text - out) + len + PLX_AEAD_TAG_LEN;
+    const struct forged how = {
+        .space = space, .pn = pn, .first_xor = opt.first_xor, .use_next_keys = opt.use_next_keys};
+    size_t out_len = forged_write(c, &how, payload, len, out, sizeof out);
     if (space == PLX_SPACE_INITIAL && out_len < PLX_DGRAM_MIN) { // padded as it must be, behind the packet
         memset(out + out_len, 0, PLX_DGRAM_MIN - out_len);
         out_len = PLX_DGRAM_MIN;
