@@ -14,7 +14,6 @@
 //
 // With --one-thread the lanes take turns in a single thread: the ratio then says nothing, but the price is that of the instructions alone.
 
-#include <getopt.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
@@ -25,6 +24,7 @@
 #include "base/time.h"
 #include "bench/wire/fan.h"
 #include "bench/wire/lane.h"
+#include "bench/wire/options.h"
 #include "engine/clock.h"
 
 enum { ROUNDS_MAX = 64 };
@@ -193,15 +193,7 @@ static void show(struct round of[WAYS][ROUNDS_MAX])
 
 static uint64_t number(const char *option, const char *text, uint64_t min, uint64_t max)
 {
-    char *end;
-    uint64_t v = strtoull(text, &end, 10);
-
-    if (end == text || *end != '\0' || v < min || v > max) {
-        fprintf(stderr, "cores: --%s wants a number from %llu to %llu, not \"%s\"\n", option,
-                (unsigned long long)min, (unsigned long long)max, text);
-        exit(2);
-    }
-    return v;
+    return option_number("cores", option, text, min, max);
 }
 
 static void options(int argc, char **argv)
@@ -236,18 +228,11 @@ static void options(int argc, char **argv)
         case '1':
             opt.one_thread = true;
             break;
-        case 'h':
-            fputs(usage, stdout);
-            exit(0);
         default:
-            fputs("cores --help says what there is\n", stderr);
-            exit(2);
+            option_other("cores", o, usage);
         }
     }
-    if (optind < argc) {
-        fprintf(stderr, "cores: \"%s\" is no option; cores --help\n", argv[optind]);
-        exit(2);
-    }
+    option_end("cores", argc, argv);
 }
 
 int main(int argc, char **argv)

@@ -7,7 +7,6 @@
 //
 // wire-count is the same program without marks between the phases, for valgrind to count: bench/check.
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +14,7 @@
 
 #include "base/check.h"
 #include "bench/wire/bare.h"
+#include "bench/wire/options.h"
 #include "bench/wire/pair.h"
 
 enum { LIST_MAX = 16, ROUNDS_MAX = 64 };
@@ -252,15 +252,7 @@ static void json_write(const struct result *results, unsigned count)
 
 static uint64_t number(const char *option, const char *text, uint64_t min, uint64_t max)
 {
-    char *end;
-    uint64_t v = strtoull(text, &end, 10);
-
-    if (end == text || *end != '\0' || v < min || v > max) {
-        fprintf(stderr, "wire: --%s wants a number from %llu to %llu, not \"%s\"\n", option,
-                (unsigned long long)min, (unsigned long long)max, text);
-        exit(2);
-    }
-    return v;
+    return option_number("wire", option, text, min, max);
 }
 
 static unsigned list(const char *option, char *text, uint64_t *out, uint64_t max)
@@ -322,18 +314,11 @@ static void options(int argc, char **argv)
         case 'j':
             opt.json = optarg;
             break;
-        case 'h':
-            fputs(usage, stdout);
-            exit(0);
         default:
-            fputs("wire --help says what there is\n", stderr);
-            exit(2);
+            option_other("wire", o, usage);
         }
     }
-    if (optind < argc) {
-        fprintf(stderr, "wire: \"%s\" is no option; wire --help\n", argv[optind]);
-        exit(2);
-    }
+    option_end("wire", argc, argv);
 }
 
 int main(int argc, char **argv)
