@@ -5,17 +5,11 @@
 // payload. Whatever it is, the connection stays consistent, answers with an error or none, and gives everything back.
 
 #include "../../unit/quic/forge.h"
-
-#include <stdlib.h>
+#include "pair_once.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 static struct pair p;
-
-static void leave(void)
-{
-    pair_group_teardown(NULL);
-}
 
 static void reach(uint8_t what)
 {
@@ -42,12 +36,7 @@ static void before(int victim, uint8_t what)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-    static bool is_ready;
-    if (!is_ready) {
-        pair_group_setup(NULL);
-        atexit(leave);
-        is_ready = true;
-    }
+    pair_once();
     struct plx_rd r = plx_rd_init(data, len);
     uint8_t head = plx_rd_u8(&r);
     int victim = head >> 2 & 1;

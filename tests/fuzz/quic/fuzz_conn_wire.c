@@ -5,9 +5,7 @@
 // are used up everything passes. The model is simple: what arrives is the pattern, in order and whole; nobody sees an error that
 // an application did not cause; everything is given back.
 
-#include "../../unit/quic/pair.h"
-
-#include <stdlib.h>
+#include "pair_once.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -15,11 +13,6 @@ static struct pair p;
 static struct plx_rd ops;
 static bool is_closed;
 static unsigned requests;
-
-static void leave(void)
-{
-    pair_group_teardown(NULL);
-}
 
 static bool wire(struct pair *pair, struct pair_dgram *d)
 {
@@ -100,12 +93,7 @@ static void act(uint8_t op)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-    static bool is_ready;
-    if (!is_ready) {
-        pair_group_setup(NULL);
-        atexit(leave);
-        is_ready = true;
-    }
+    pair_once();
     is_closed = false;
     requests = 0;
     pair_init(&p, 1);
