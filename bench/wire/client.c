@@ -16,21 +16,34 @@ static struct plx_span span(const char *s)
     return (struct plx_span){(const uint8_t *)s, strlen(s)};
 }
 
-static void start_more(struct client_conn *conn)
+// Prepared, as plx-load's are.
+static struct plx_h3_block *request_make(uint32_t ask_len)
 {
-    struct client *c = conn->client;
-    const struct plx_field ask = {.name = "x-ask", .name_len = 5, .value = c->ask, .value_len = c->ask_len};
+    char *text = malloc(ask_len + 1);
+    const struct plx_field ask = {.name = "x-ask", .name_len = 5, .value = text, .value_len = ask_len};
     const struct plx_h3_head head = {.method = span("GET"),
                                      .scheme = span("https"),
                                      .authority = span("localhost"),
                                      .path = span("/index.html"),
                                      .fields = &ask,
-                                     .field_count = c->ask_len > 0,
+                                     .field_count = ask_len > 0,
                                      .content_length = PLX_H3_LENGTH_UNKNOWN};
+
+    plx_check(text != NULL);
+    memset(text, 'x', ask_len);
+    struct plx_h3_block *request = plx_h3_block_new_request(&head, (struct plx_buf){NULL, 0, NULL});
+    plx_check(request != NULL);
+    free(text);
+    return request;
+}
+
+static void start_more(struct client_conn *conn)
+{
+    struct client *c = conn->client;
 
     while (conn->open < c->in_flight && c->to_start > 0) {
         struct plx_h3_req *req;
-        enum plx_err err = plx_h3_request(conn->h3, &head, false, conn, &req);
+        enum plx_err err = plx_h3_request_block(conn->h3, c->request, conn, &req);
         if (err == PLX_ERR_AGAIN)
             return; // on_streams_available
         plx_check(err == PLX_OK);
@@ -87,10 +100,8 @@ void client_init(struct client *c, const char *program, uint32_t conns, uint32_t
                          .conns_max = conns,
                          .in_flight = in_flight,
                          .conns = calloc(conns, sizeof *c->conns),
-                         .ask = malloc(ask + 1),
-                         .ask_len = ask};
-    plx_check(c->conns != NULL && c->ask != NULL);
-    memset(c->ask, 'x', ask);
+                         .request = request_make(ask)};
+    plx_check(c->conns != NULL);
     for (uint32_t i = 0; i < conns; i++)
         c->conns[i].client = c;
 }
@@ -98,7 +109,7 @@ void client_init(struct client *c, const char *program, uint32_t conns, uint32_t
 void client_fini(struct client *c)
 {
     free(c->conns);
-    free(c->ask);
+    plx_h3_block_free(c->request);
 }
 
 void client_connect(struct client *c, struct plx_core *core, const struct plx_addr *peer, plx_time now)

@@ -24,8 +24,7 @@ struct client {
     uint32_t conns_begun, conns_open;
     uint64_t to_start; // requests that are still to be sent
     uint64_t begun, ended;
-    char *ask; // the field's value
-    uint32_t ask_len;
+    struct plx_h3_block *request;
 };
 
 // ask: octets of a field that each request has besides, 0: none.
