@@ -81,6 +81,7 @@ static enum plx_rx_step begin(struct plx_conn *c, struct plx_rx *rx, struct plx_
 
 void plx_conn_prefetch(const struct plx_conn *c)
 {
+#pragma GCC unroll 64
     for (size_t at = 64; at < offsetof(struct plx_conn, cids); at += 64)
         __builtin_prefetch((const uint8_t *)c + at);
     __builtin_prefetch(&c->packets_rx);
