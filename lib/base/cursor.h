@@ -127,10 +127,6 @@ static inline uint64_t plx_rd_varint_long(struct plx_rd *r)
         r->p = p + bits / 8;
         return plx_load_be64(p) << 2 >> (66 - bits);
     }
-    if (left >= 2 && *p < 0x80) {
-        r->p = p + 2;
-        return plx_load_be16(p) & 0x3fff;
-    }
     if (left >= 4 && *p < 0xc0) {
         r->p = p + 4;
         return plx_load_be32(p) & 0x3fffffff;
@@ -144,6 +140,10 @@ static inline __attribute__((always_inline)) uint64_t plx_rd_varint(struct plx_r
 {
     if (r->p != r->end && *r->p < 0x40) // frame types, stream counts, lengths of names: most are one byte
         return *r->p++;
+    if (plx_rd_left(r) >= 2 && *r->p < 0x80) { // stream IDs, and the lengths of most messages
+        r->p += 2;
+        return plx_load_be16(r->p - 2) & 0x3fff;
+    }
     return plx_rd_varint_long(r);
 }
 
