@@ -56,6 +56,13 @@ enum plx_err plx_sendbuf_add(struct plx_sendbuf *b, struct plx_slab *slab, const
                              uint16_t count, bool fin)
 {
     plx_check(b->fin == PLX_FIN_NONE);
+    if (count == 1 && b->end == 0 && bufs->len > 0 && b->ring == NULL) { // a prepared message
+        b->piece[b->head & (PLX_SENDBUF_INLINE - 1)] = *bufs;
+        b->count = 1;
+        b->end = bufs->len;
+        b->fin = fin ? PLX_FIN_QUEUED : PLX_FIN_NONE;
+        return PLX_OK;
+    }
     if (count > PLX_SENDBUF_PIECES_MAX)
         return PLX_ERR_INVALID;
     enum plx_err err = plx_sendbuf_reserve(b, slab, count);
@@ -189,6 +196,16 @@ void plx_sendbuf_copy(const struct plx_sendbuf *b, uint64_t offset, size_t len, 
     }
 }
 
+void plx_sendbuf_send_whole(struct plx_sendbuf *b, uint8_t *out)
+{
+    const struct plx_buf *piece = &b->piece[b->head & (PLX_SENDBUF_INLINE - 1)];
+
+    memcpy(out, piece->data, piece->len);
+    b->next = b->sent_max = b->cursor_off = b->end;
+    b->cursor = 1;
+    b->fin = PLX_FIN_SENT;
+}
+
 void plx_sendbuf_prefetch(const struct plx_sendbuf *b, size_t ahead, size_t len)
 {
     if (b->cursor == b->count)
@@ -261,10 +278,29 @@ static void on_acked_in_order(struct plx_sendbuf *b, struct plx_slab *slab, uint
     release_acked(b, slab);
 }
 
+// All of a message that was one piece, in one frame.
+static void on_whole_acked(struct plx_sendbuf *b, struct plx_slab *slab)
+{
+    struct plx_buf piece = b->piece[b->head++ & (PLX_SENDBUF_INLINE - 1)];
+
+    b->fin = PLX_FIN_ACKED;
+    b->acked = b->head_off = b->end;
+    b->count = b->cursor = 0;
+    plx_sendbuf_release(slab, &piece);
+}
+
 void plx_sendbuf_on_acked(struct plx_sendbuf *b, struct plx_slab *slab, uint64_t offset, uint64_t len,
                           bool fin)
 {
     uint64_t end = offset + len;
+
+    // From the first octet to the last, so nothing is in the lists of ranges that anybody still needs; when nothing was declared lost
+    // there are none.
+    if (fin && offset == 0 && len == b->end && b->count == 1 && b->next == b->end && b->ring == NULL &&
+        b->lost == NULL && b->acks == NULL && b->acked == 0) {
+        on_whole_acked(b, slab);
+        return;
+    }
 
     if (fin)
         b->fin = PLX_FIN_ACKED;

@@ -91,6 +91,13 @@ static inline bool plx_sendbuf_has_room(const struct plx_sendbuf *b)
 bool plx_sendbuf_peek(const struct plx_sendbuf *b, uint64_t credit, struct plx_sendbuf_chunk *out);
 // Copies [offset, offset+len), which is within a chunk of peek, to out.
 void plx_sendbuf_copy(const struct plx_sendbuf *b, uint64_t offset, size_t len, uint8_t *out);
+// A message of one piece of which nothing has been sent yet: most requests, and the answers to them. It needs no chunk when all of it fits,
+// and has credit: send_whole() does what peek(), copy() and on_sent() do then.
+static inline bool plx_sendbuf_is_whole(const struct plx_sendbuf *b)
+{
+    return b->count == 1 && b->sent_max == 0 && b->fin == PLX_FIN_QUEUED && b->ring == NULL;
+}
+void plx_sendbuf_send_whole(struct plx_sendbuf *b, uint8_t *out);
 // Has len octets on their way into the cache that will be copied soon: those `ahead` octets behind the next one to be sent, as far as they
 // lie in the piece that is being sent. A large body is read once, from memory, and the copy would wait for each of its lines.
 void plx_sendbuf_prefetch(const struct plx_sendbuf *b, size_t ahead, size_t len);

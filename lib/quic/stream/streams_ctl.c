@@ -31,8 +31,8 @@ void plx_stream_drop_ctl(struct plx_stream *s, unsigned ctl)
 
 static bool is_stream_blocked(const struct plx_stream *s)
 {
-    return s->send_state <= PLX_SEND_DATA_SENT && plx_sendbuf_has_fresh(&s->send) &&
-           s->send.sent_max >= s->send_limit;
+    return s->send.sent_max >= s->send_limit && s->send_state <= PLX_SEND_DATA_SENT &&
+           plx_sendbuf_has_fresh(&s->send);
 }
 
 static bool is_conn_blocked(const struct plx_streams *ss)

@@ -6,7 +6,8 @@
 #include "quic/stream/streams_int.h"
 
 enum {
-    SPLIT_MIN = 64, // rather leave so much of a packet empty than begin a larger stream in it
+    STREAM_HEAD_MAX = 1 + 8 + 8, // of a frame with the first octets of a stream
+    SPLIT_MIN = 64,              // rather leave so much of a packet empty than begin a larger stream in it
     PREFETCH_AHEAD =
         4, // full packets between the one that was written and the octets that are fetched from memory meanwhile
 };
@@ -119,11 +120,35 @@ static bool write_stream(struct plx_streams *ss, struct plx_stream *s, struct pl
     }
 }
 
+// The same for a message that is one piece and fits: one frame, and the stream has nothing more to say. False: it is not that simple.
+static bool write_whole(struct plx_streams *ss, struct plx_stream *s, struct plx_wr *w, struct plx_refs *refs)
+{
+    uint64_t len = s->send.end;
+
+    if (!plx_sendbuf_is_whole(&s->send) || len > s->send_limit || len >= ss->send_limit - ss->sent ||
+        !plx_refs_has_room(refs) || plx_wr_left(w) < len + STREAM_HEAD_MAX)
+        return false;
+    size_t room;
+    uint8_t *to = plx_frame_stream_begin(w, s->id, 0, len, true, false, &room);
+    plx_check(room == len);
+    plx_sendbuf_send_whole(&s->send, to);
+    ss->sent += len;
+    (void)plx_send_on(&s->send_state, PLX_SEND_ON_FIN);
+    refs->v[refs->count++] =
+        (struct plx_ref){.id = s->id, .len = (uint32_t)len, .kind = PLX_REF_STREAM, .fin = true};
+    plx_sched_remove(s);
+    return true;
+}
+
 static void write_streams(struct plx_streams *ss, struct plx_wr *w, struct plx_refs *refs, bool is_empty)
 {
     struct plx_stream *s;
 
     while ((s = plx_sched_first(&ss->sched, ss->sent < ss->send_limit)) != NULL) {
+        if (write_whole(ss, s, w, refs)) {
+            is_empty = false;
+            continue;
+        }
         unsigned count_old = refs->count;
         bool is_done = write_stream(ss, s, w, refs, is_empty);
         bool has_written = refs->count != count_old;

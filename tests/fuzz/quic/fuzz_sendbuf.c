@@ -55,7 +55,7 @@ static void add(struct ops *o)
 {
     struct plx_buf bufs[PIECES_AT_ONCE];
     uint16_t count = ops_u8(o) % PIECES_AT_ONCE;
-    bool fin = ops_u8(o) > 250;
+    bool fin = ops_u8(o) > (m.queued == 0 ? 200 : 250);
     uint64_t end = m.queued;
 
     if (m.pieces + count > PIECES || plx_sendbuf_is_fin_queued(&m.b))
@@ -89,6 +89,15 @@ static void add_copy(struct ops *o)
     memset(copy, 0xee, len); // it does not outlive the call
 }
 
+// The short way of a message that is one piece.
+static void send_whole(uint8_t *out)
+{
+    plx_sendbuf_send_whole(&m.b, out);
+    for (uint64_t i = 0; i < m.queued; i++)
+        plx_check(out[i] == pattern(i));
+    m.frame[m.frames++] = (struct frame){0, m.queued, true};
+}
+
 static bool send_one(uint64_t credit, size_t max)
 {
     struct plx_sendbuf_chunk c;
@@ -96,6 +105,10 @@ static bool send_one(uint64_t credit, size_t max)
 
     if (m.frames == FRAMES || !plx_sendbuf_peek(&m.b, credit, &c))
         return false;
+    if (plx_sendbuf_is_whole(&m.b) && m.queued <= max && m.queued <= credit && m.queued % 4 != 0) {
+        send_whole(out);
+        return true;
+    }
     plx_check(c.offset + c.len <= m.queued);
     plx_check(c.len > 0 || c.fin);
     plx_check(!c.is_new || c.offset + c.len <= credit);

@@ -112,6 +112,55 @@ static void test_one_response(void **state)
     assert_int_equal(plx_slab_bytes_in_use(&f.slab), 0);
 }
 
+static void test_whole(void **state)
+{
+    uint8_t out[100];
+
+    (void)state;
+    assert_false(plx_sendbuf_is_whole(&f.b));
+    assert_int_equal(add(0, 100, true), PLX_OK);
+    assert_true(plx_sendbuf_is_whole(&f.b));
+    plx_sendbuf_send_whole(&f.b, out);
+    plx_sendbuf_verify(&f.b);
+    assert_memory_equal(out, f.text, sizeof out);
+    assert_false(plx_sendbuf_is_whole(&f.b));
+    assert_int_equal(send(UINT64_MAX, 1000).offset, UINT64_MAX); // nothing is left
+    lost(0, 100, true);
+    assert_false(plx_sendbuf_is_whole(&f.b)); // from now on it is like any other
+    expect_chunk(send(100, 60), 0, 60, false, false);
+    acked(0, 60, false);
+    acked(0, 100, true); // the first one was only late
+    assert_true(plx_sendbuf_is_complete(&f.b));
+    assert_false(plx_sendbuf_has_owed(&f.b));
+    assert_int_equal(f.released, 1);
+}
+
+static void test_whole_acked(void **state)
+{
+    uint8_t out[100];
+
+    (void)state;
+    assert_int_equal(add(0, 100, true), PLX_OK);
+    plx_sendbuf_send_whole(&f.b, out);
+    acked(0, 100, true);
+    assert_true(plx_sendbuf_is_complete(&f.b));
+    assert_int_equal(f.released, 1);
+    acked(0, 100, true); // said once more
+    assert_int_equal(f.released, 1);
+}
+
+static void test_what_is_not_whole(void **state)
+{
+    (void)state;
+    assert_int_equal(add(0, 50, false), PLX_OK);
+    assert_false(plx_sendbuf_is_whole(&f.b)); // more may follow
+    assert_int_equal(add(50, 50, true), PLX_OK);
+    assert_false(plx_sendbuf_is_whole(&f.b)); // two pieces
+    expect_chunk(send(10, 1000), 0, 10, false, true);
+    acked(0, 10, false);
+    assert_false(plx_sendbuf_is_whole(&f.b)); // not from the beginning
+}
+
 static void test_credit_and_fin(void **state)
 {
     (void)state;
@@ -352,6 +401,9 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_one_response),
+        TEST(test_whole),
+        TEST(test_whole_acked),
+        TEST(test_what_is_not_whole),
         TEST(test_credit_and_fin),
         TEST(test_bare_fin),
         TEST(test_out_of_order),
