@@ -198,6 +198,18 @@ static void incomplete(struct plx_h3_req *req)
     plx_h3_req_fail(req, code, code, false);
 }
 
+// The last octet has been taken, and nothing is cut.
+static void message_end(struct plx_h3_req *req, const struct plx_field *trailers, uint16_t count)
+{
+    const struct plx_h3_handler *h = req->s.conn->handler;
+
+    if (req->content_length != PLX_H3_LENGTH_UNKNOWN && req->body_len != req->content_length)
+        return malformed(req);
+    (void)plx_h3_rx_on(req, EVENT_FIN);
+    if (h->on_end != NULL)
+        h->on_end(req, trailers, count);
+}
+
 // All octets have been taken. Trailers, when there are any, are at p, or in own, still encoded.
 static void finish(struct plx_h3_req *req, const uint8_t *p, size_t len, struct plx_stash *own)
 {
@@ -218,11 +230,7 @@ static void finish(struct plx_h3_req *req, const uint8_t *p, size_t len, struct 
         if (plx_message_read_trailers(&s) != NULL)
             return malformed(req);
     }
-    if (req->content_length != PLX_H3_LENGTH_UNKNOWN && req->body_len != req->content_length)
-        return malformed(req);
-    (void)plx_h3_rx_on(req, EVENT_FIN);
-    if (c->handler->on_end != NULL)
-        c->handler->on_end(req, has_trailers ? s.fields : NULL, s.count);
+    message_end(req, has_trailers ? s.fields : NULL, s.count);
 }
 
 static void finish_from_stash(struct plx_h3_req *req)
@@ -429,21 +437,48 @@ static bool whole_read(struct whole *m, const uint8_t *data, size_t len)
     return m->body_len > 0 && m->body_len == body_len;
 }
 
+// The DATA frame. Where it may not stand, or the program does not take all of it, the framing is left as the long road would leave it.
+static size_t whole_body(struct plx_h3_req *req, const struct whole *m)
+{
+    const struct plx_h3_handler *h = req->s.conn->handler;
+    size_t len = m->body_len, taken = len;
+
+    req->framing.left = len;
+    on_data_begin(req);
+    if (!can_go_on(req))
+        return len;
+    if (h->on_body != NULL)
+        taken = h->on_body(req, m->body, len);
+    plx_check(taken <= len); // the program's promise
+    req->framing.left = len - taken;
+    if (taken == len)
+        return 0;
+    req->framing.kind = PLX_FRAME_DATA;
+    req->framing.is_open = true;
+    if (!plx_h3_rx_is_over(req))
+        req->wait = WAIT_PROGRAM;
+    return len - taken;
+}
+
+// Returns the octets that were left.
 static size_t whole_on_data(struct plx_h3_req *req, const struct whole *m)
 {
     struct plx_stash own = {NULL, 0, 0};
+    size_t left = 0;
 
     on_head(req, m->section, m->section_len, &own, m->rest_len == 0);
-    if (m->rest_len == 0 || !can_go_on(req))
-        return m->rest_len;
-    struct plx_rd r = plx_rd_init(m->body, m->body_len);
-    req->framing.kind = PLX_FRAME_DATA;
-    req->framing.left = m->body_len;
-    req->framing.is_open = true;
-    on_data_begin(req);
-    if (can_go_on(req))
-        (void)data_payload(req, &r);
-    return plx_rd_left(&r);
+    if (m->rest_len > 0)
+        left = can_go_on(req) ? whole_body(req, m) : m->rest_len;
+    if (left > 0 || plx_h3_rx_is_over(req))
+        return left;
+    req->has_fin = true;
+    if (!can_go_on(req))
+        return 0;
+    if (plx_h3_rx_can(req, EVENT_FIN))
+        message_end(req, NULL, 0);
+    else
+        incomplete(req);
+    return 0;
 }
 
 size_t plx_h3_request_on_data(struct plx_h3_req *req, const uint8_t *data, size_t len, bool fin)
@@ -454,10 +489,11 @@ size_t plx_h3_request_on_data(struct plx_h3_req *req, const uint8_t *data, size_
     if (plx_h3_rx_is_over(req))
         return len;
     if (fin && req->rx == MESSAGE_HEAD && can_go_on(req) && !plx_framing_is_cut(&req->framing) &&
-        whole_read(&m, data, len) && m.section_len <= req->s.conn->env->cfg.field_section_max)
+        whole_read(&m, data, len) && m.section_len <= req->s.conn->env->cfg.field_section_max) {
         left = whole_on_data(req, &m);
-    else
-        left = frames_on_data(req, data, len, fin);
+        return plx_h3_rx_is_over(req) ? len : len - left;
+    }
+    left = frames_on_data(req, data, len, fin);
     if (plx_h3_rx_is_over(req))
         return len;
     if (fin && left == 0) {
