@@ -233,7 +233,8 @@ static void settle(struct plx_h3_conn *c)
 {
     if (!plx_h3_conn_is_open(c))
         return;
-    plx_h3_decoder_flush(c);
+    if (c->decoder_out_len > 0 || c->table.insert_count != c->table.known_received)
+        plx_h3_decoder_flush(c);
     if (c->shutdown != SHUTDOWN_NONE)
         plx_h3_shutdown_step(c);
 }

@@ -219,6 +219,18 @@ static uint64_t on_data_frame(struct plx_stream *s, const struct plx_frame_strea
     return PLX_QUIC_NO_ERROR;
 }
 
+// NULL: there is no stream that its octets are for, and *err says whether there may be none.
+static struct plx_stream *look_further(struct plx_streams *ss, const struct plx_frame_stream *f,
+                                       uint64_t *err)
+{
+    struct plx_lookup l = plx_streams_look_up(ss, f->id, PLX_HALF_RECV);
+
+    *err = l.error;
+    if (l.refused != NULL)
+        *err = on_refused_data(ss, l.refused, f->offset + f->len, f->fin);
+    return l.stream;
+}
+
 uint64_t plx_streams_on_stream(struct plx_streams *ss, const struct plx_frame_stream *f, plx_time now)
 {
     //= rfc9000 19.8 "the sum of the offset and data length -- cannot exceed 2^62-1"
@@ -227,13 +239,14 @@ uint64_t plx_streams_on_stream(struct plx_streams *ss, const struct plx_frame_st
     if (ss->flow.moved_at.ns == 0)
         ss->flow.moved_at = now;
     streams_enter(ss);
-    struct plx_lookup l = plx_streams_look_up(ss, f->id, PLX_HALF_RECV);
-    if (l.stream != NULL)
-        l.error = on_data_frame(l.stream, f, now);
-    else if (l.refused != NULL)
-        l.error = on_refused_data(ss, l.refused, f->offset + f->len, f->fin);
+    uint64_t err = PLX_QUIC_NO_ERROR;
+    struct plx_stream *s = plx_stream_id_is_uni(f->id) ? NULL : stream_of_ref(ss, f->id);
+    if (s == NULL) // not an open stream of two directions: there are questions
+        s = look_further(ss, f, &err);
+    if (s != NULL)
+        err = on_data_frame(s, f, now);
     plx_streams_leave(ss);
-    return l.error;
+    return err;
 }
 
 static uint64_t on_reset(struct plx_stream *s, const struct plx_frame_reset_stream *f)

@@ -58,13 +58,9 @@ static void on_stop_acked(struct plx_streams *ss, uint64_t id)
     plx_stream_finish_discard(s);
 }
 
-void plx_streams_on_acked(struct plx_streams *ss, const struct plx_ref *ref)
+__attribute__((noinline)) static void on_ctl_acked(struct plx_streams *ss, const struct plx_ref *ref)
 {
-    streams_enter(ss);
     switch (ref->kind) {
-    case PLX_REF_STREAM:
-        on_stream_acked(ss, ref);
-        break;
     case PLX_REF_RESET_STREAM:
         on_reset_acked(ss, ref->id);
         break;
@@ -74,6 +70,15 @@ void plx_streams_on_acked(struct plx_streams *ss, const struct plx_ref *ref)
     default: // credit and complaints are done with
         break;
     }
+}
+
+void plx_streams_on_acked(struct plx_streams *ss, const struct plx_ref *ref)
+{
+    streams_enter(ss);
+    if (__builtin_expect(ref->kind == PLX_REF_STREAM, 1))
+        on_stream_acked(ss, ref);
+    else
+        on_ctl_acked(ss, ref);
     plx_streams_leave(ss);
 }
 
