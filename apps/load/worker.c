@@ -172,7 +172,10 @@ static void send_on(struct load_conn *c, plx_time due, plx_time now)
     if (err == PLX_OK) {
         c->sent++;
         take_due(w, due, now);
-        load_conn_ready(c, false); // behind the others
+        if (w->interval_ns > 0 || w->quota_left != UINT64_MAX)
+            load_conn_ready(
+                c,
+                false); // behind the others. In a closed loop all get what they have room for: one after the other
         load_conn_settle(c);
         return;
     }
