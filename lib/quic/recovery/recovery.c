@@ -82,9 +82,10 @@ uint64_t plx_recovery_can_send(struct plx_recovery *r, plx_time now, plx_time *w
         r->full_at = now; // all that is in flight now is a full window
     if (window == 0)
         return 0;
+    // Not full when only paced: that counts while there is more to send, which is_app_limited tells. What has run out of octets, or of
+    // credit, far below the window did not miss a larger one.
+    //= rfc9002 7.8 "When bytes in flight is smaller than the congestion window and sending is not pacing limited"
     uint64_t paced = plx_pacer_can_send(&r->pacer, now, wait_until);
-    if (paced == 0)
-        r->full_at = now;
     return paced < window ? paced : window;
 }
 

@@ -47,7 +47,7 @@ struct plx_recovery { // embedded in the connection
     struct plx_ecn_path ecn;
     uint64_t bytes_in_flight; // of all spaces
     plx_time congestion_at; // when the last congestion event was: packets sent before it cannot cause another
-    // when the window or the pacer last held something back: what left before counts for growth
+    // when the window was last full: what left before counts for growth
     plx_time full_at;
     // last packet sent, acknowledgement or timeout: the anti-deadlock timer counts from here
     plx_time last_at;

@@ -351,6 +351,35 @@ static void test_app_limited(void **state)
     assert_int_equal(r.cc.cwnd, 24000);
 }
 
+// What the pacer holds back is a window in use as long as there is something to hold back: a burst that the pacer delayed and that ended
+// far below the window did not need a larger one.
+static void test_paced_burst_below_the_window(void **state)
+{
+    static const struct {
+        bool is_all_said; // when the ACK comes
+        uint64_t grown;
+    } row[] = {{true, 0}, {false, 15000}};
+    plx_time wait;
+    uint64_t pn = 0, ms = 1000;
+    (void)state;
+    plx_pacer_init(&r.pacer, true, 1200, at(0));
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++, ms += 1000) {
+        r.cc.cwnd = 120000;
+        plx_pacer_set_rate(&r.pacer, r.cc.cwnd, PLX_MS(100), true, at(ms));
+        plx_recovery_set_app_limited(&r, false);
+        for (unsigned k = 0; k < 15; k++, pn++) {
+            if (k == 12) {
+                assert_int_equal(plx_recovery_can_send(&r, at(ms), &wait), 0);
+                assert_false(plx_time_is_never(wait));
+            }
+            send(PLX_SPACE_APP, pn, ms + (k >= 12 ? 2 : 0), true);
+        }
+        plx_recovery_set_app_limited(&r, row[i].is_all_said);
+        ACK(PLX_SPACE_APP, ms + 100, 0, {pn - 15, pn});
+        assert_int_equal(r.cc.cwnd, 120000 + row[i].grown);
+    }
+}
+
 static void test_ecn_event(void **state)
 {
     struct plx_refs refs = {.count = 0};
@@ -422,6 +451,7 @@ int main(void)
         T(test_requeue_all),
         T(test_window),
         T(test_app_limited),
+        T(test_paced_burst_below_the_window),
         T(test_ecn_event),
         T(test_new_path),
         T(test_no_memory),
