@@ -11,6 +11,7 @@
 
 #include <string.h>
 
+#include "base/prng.h"
 #include "drivers/sim/sim.h"
 #include "engine/engine.h"
 
@@ -68,6 +69,7 @@ struct world {
     plx_time now;
     struct plx_addr server_addr;
     uint64_t breaths;
+    struct plx_prng prng; // whose turn is first among clients that hear something at the same moment
 };
 
 void world_init(struct world *w, const struct world_cfg *cfg);
