@@ -83,15 +83,15 @@ class Run:
             self.results.say(f'  FAILED {self.part}: no test programs found')
         run_all(chosen, self.results, self.part, width or self.jobs)
 
-    def build(self, name):
-        """Builds once per run; False when it failed (and then it has been counted)."""
+    def build(self, name, targets=lambda: []):
+        """Builds once per run; False when it failed (and then it has been counted). targets() names what is wanted, when that is not everything."""
         if name not in self.built:
             folder, compiler, options = BUILDS[name]
             env = {'CC': ('ccache ' if shutil.which('ccache') else '') + compiler, 'CCACHE_SLOPPINESS': 'pch_defines,time_macros'}
             fresh = not os.path.exists(os.path.join(folder, 'build.ninja'))
             configure = ['meson', 'setup', *([] if fresh else ['--reconfigure']), folder, '-Dwerror=true', *options]
             self.built[name] = (run_one(f'configure {name}', configure, self.results, self.part, env=env) and
-                                run_one(f'build {name}', ['ninja', '-C', folder, f'-j{self.jobs}'], self.results, self.part, env=env))
+                                run_one(f'build {name}', ['ninja', '-C', folder, f'-j{self.jobs}', *targets()], self.results, self.part, env=env))
         return self.built[name]
 
 
@@ -99,11 +99,28 @@ class Run:
 
 SUITES = {'unit', 'fuzz', 'sim', 'smoke', 'threads'}  # a test outside of all of them would never run: that is an error
 
+def known(build, what):
+    with open(os.path.join(BUILDS[build][0], 'meson-info', f'intro-{what}.json')) as f:  # the same as meson introspect, of any version
+        return json.load(f)
+
+
+def programs_of(build, suites):
+    """What ninja must make for the tests of these suites, and no more."""
+    folder = os.path.join(TOP, BUILDS[build][0]) + os.sep
+    files = {t['id']: t['filename'] for t in known(build, 'targets')}
+    wanted = [t for t in known(build, 'tests') if {s.split(':')[-1] for s in t['suite']} & suites]
+    paths = {p for t in wanted for p in t['cmd']} | {p for t in wanted for d in t.get('depends', []) for p in files[d]}
+    return sorted(p[len(folder):] for p in paths if p.startswith(folder))
+
+
+def fuzzers_of(build):
+    return [t for t in known(build, 'targets') if t['type'] == 'executable' and t['name'].startswith('fuzz_')]
+
+
 def meson_tests(build, suites):
     """The test programs of a build that belong to one of the suites, as jobs."""
     folder = BUILDS[build][0]
-    with open(os.path.join(folder, 'meson-info', 'intro-tests.json')) as f:  # the same as meson introspect, of any version
-        tests = json.load(f)
+    tests = known(build, 'tests')
     jobs = []
     for t in tests:
         names = {s.split(':')[-1] for s in t['suite']}
@@ -181,22 +198,20 @@ def part_clang(run):
 
 
 def part_tsan(run):
-    if run.build('tsan'):
-        run.go(meson_tests('tsan', {'unit', 'threads'}))
+    suites = {'unit', 'threads'}  # scripts of tests/smoke named tsan_* would find their programs there, too
+    if run.build('tsan', lambda: programs_of('tsan', suites)):
+        run.go(meson_tests('tsan', suites))
         found = scripts('tests/smoke', 'tsan', is_for('tsan'))
         if found:
             run.go(found, 1)
 
 
 def part_fuzz(run):
-    if not run.build('fuzz'):
+    folder = os.path.join(TOP, BUILDS['fuzz'][0])
+    if not run.build('fuzz', lambda: [os.path.relpath(t['filename'][0], folder) for t in fuzzers_of('fuzz')]):
         return
-    folder = BUILDS['fuzz'][0]
-    done = subprocess.run(['meson', 'introspect', '--targets', folder], capture_output=True, text=True, check=True)
     jobs = []
-    for t in json.loads(done.stdout):
-        if t['type'] != 'executable' or not t['name'].startswith('fuzz_'):
-            continue
+    for t in fuzzers_of('fuzz'):
         name = t['name'][len('fuzz_'):]
         seeds, grown = f'tests/corpus/{name}', f'build/fuzz-corpus/{name}'
         os.makedirs(grown, exist_ok=True)
