@@ -16,7 +16,7 @@ import shutil
 import time
 
 
-PATIENCE = 10  # seconds, then a run that has lost its streams is not waited for any longer
+PATIENCE = 10  # seconds, after which a run that has lost its streams is not waited for any longer
 TRIES = 3
 TRACE = ['--verbose', '--trace-config', 'http/3']
 UNI = ('2', '6', '10')  # a client's first unidirectional streams: control, QPACK encoder and decoder
@@ -56,8 +56,8 @@ def _once(lab, argv, timeout, netns, at_stall):
     begun, told = time.monotonic(), ''
     proc = lab.start('curl', [*argv, *TRACE, '--stderr', path], netns=netns)
     code = proc.wait(min(timeout, PATIENCE))
-    if code is None and not Trace(path).lost_streams():
-        code = proc.wait(max(0, timeout - PATIENCE))
+    while code is None and time.monotonic() - begun < timeout and not Trace(path).lost_streams():
+        code = proc.wait(min(timeout - (time.monotonic() - begun), PATIENCE))
     if code is None:
         took = time.monotonic() - begun
         if at_stall and not Trace(path).lost_streams():
@@ -65,10 +65,10 @@ def _once(lab, argv, timeout, netns, at_stall):
         proc.stop()
         told = f'{told}\n[no end after {took:.0f} s]'
     trace = Trace(path)
-    if code == 0:
-        os.unlink(path)
-    elif os.path.exists(path):
+    if code != 0 and os.path.exists(path):
         shutil.move(path, proc.log + '.trace')
+    elif os.path.exists(path):
+        os.unlink(path)
     text = '\n'.join(part for part in (proc.text(), trace.errors(), told) if part)
     return -1 if code is None else code, text, time.monotonic() - begun, trace
 
