@@ -34,7 +34,10 @@ enum plx_net_verdict plx_ip4_read(struct plx_rd *r, struct plx_ip4 *ip)
     ip->payload_len = (uint16_t)(total_len - hdr_len);
     if (r->is_short || plx_rd_left(r) < ip->payload_len)
         return PLX_NET_DROP_short;
-    if (plx_cksum_end(plx_cksum_add(0, start, hdr_len)) != 0)
+    uint64_t sum = plx_cksum_add_words(0, start, PLX_IP4_LEN / 4);
+    if (hdr_len > PLX_IP4_LEN)
+        sum = plx_cksum_add(sum, start + PLX_IP4_LEN, hdr_len - PLX_IP4_LEN);
+    if (plx_cksum_end(sum) != 0)
         return PLX_NET_DROP_bad_checksum;
     if ((fragment & (FLAG_MF | OFFSET)) != 0)
         return PLX_NET_DROP_fragment;

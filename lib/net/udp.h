@@ -56,7 +56,7 @@ static inline void plx_udp_write(struct plx_wr *w, const struct plx_udp *udp)
 // The pseudo-header's sum over IPv4 (RFC 768), without the length.
 static inline uint64_t plx_ip4_pseudo(const uint8_t src[4], const uint8_t dst[4], uint8_t proto)
 {
-    return plx_cksum_add16(plx_cksum_add(plx_cksum_add(0, src, 4), dst, 4), proto);
+    return plx_cksum_add16(plx_cksum_add_words(plx_cksum_add_words(0, src, 1), dst, 1), proto);
 }
 
 #endif
