@@ -103,6 +103,14 @@ static bool is_worth_a_datagram(const struct plx_conn *c, const struct agenda *a
     return a->is_urgent || a->probe == c->paths.active || (c->hold == CONN_HOLD_NONE && a->frames != 0);
 }
 
+// The datagram that was just written has said everything: most connections, most of the time. False says nothing.
+static bool is_done(const struct plx_conn *c)
+{
+    return c->hs == NULL && c->want == 0 && !plx_streams_wants_write(&c->streams) &&
+           plx_list_is_empty(&c->streams.resumed) && !space_is_urgent(c, &c->space) && !conn_has_frames(c) &&
+           plx_paths_next_probe(&c->paths, c->now) == PLX_PATH_NONE;
+}
+
 bool plx_conn_wants_tx(const struct plx_conn *c)
 {
     if (conn_is_winding_down(c))
@@ -284,6 +292,8 @@ static bool tx_some(struct plx_conn *c, struct plx_tx *tx, uint16_t dgrams_max, 
         if (count == dgrams_max || !has_room(tx))
             return true;
         if ((!is_side(c, &a) || !tx_side(c, tx, a.probe, now)) && !tx_dgram(c, tx, &a, now))
+            break;
+        if (is_done(c))
             break;
     }
     // Section 7.8 of RFC 9002: who has nothing to send does not use the window, and must not make it grow.

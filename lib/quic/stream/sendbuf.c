@@ -289,18 +289,10 @@ static void on_whole_acked(struct plx_sendbuf *b, struct plx_slab *slab)
     plx_sendbuf_release(slab, &piece);
 }
 
-void plx_sendbuf_on_acked(struct plx_sendbuf *b, struct plx_slab *slab, uint64_t offset, uint64_t len,
-                          bool fin)
+__attribute__((noinline)) static void on_part_acked(struct plx_sendbuf *b, struct plx_slab *slab,
+                                                    uint64_t offset, uint64_t len, bool fin)
 {
     uint64_t end = offset + len;
-
-    // From the first octet to the last, so nothing is in the lists of ranges that anybody still needs; when nothing was declared lost
-    // there are none.
-    if (fin && offset == 0 && len == b->end && b->count == 1 && b->next == b->end && b->ring == NULL &&
-        b->lost == NULL && b->acks == NULL && b->acked == 0) {
-        on_whole_acked(b, slab);
-        return;
-    }
 
     if (fin)
         b->fin = PLX_FIN_ACKED;
@@ -321,6 +313,19 @@ void plx_sendbuf_on_acked(struct plx_sendbuf *b, struct plx_slab *slab, uint64_t
             list_tidy(&b->lost, slab);
     }
     skip_acked(b);
+}
+
+void plx_sendbuf_on_acked(struct plx_sendbuf *b, struct plx_slab *slab, uint64_t offset, uint64_t len,
+                          bool fin)
+{
+    // From the first octet to the last, so nothing is in the lists of ranges that anybody still needs; when nothing was declared lost
+    // there are none.
+    if (fin && offset == 0 && len == b->end && b->count == 1 && b->next == b->end && b->ring == NULL &&
+        b->lost == NULL && b->acks == NULL && b->acked == 0) {
+        on_whole_acked(b, slab);
+        return;
+    }
+    on_part_acked(b, slab, offset, len, fin);
 }
 
 void plx_sendbuf_on_lost(struct plx_sendbuf *b, struct plx_slab *slab, uint64_t offset, uint64_t len,

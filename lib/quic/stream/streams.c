@@ -130,7 +130,7 @@ enum plx_err plx_streams_open(struct plx_streams *ss, bool is_uni, struct plx_st
 }
 
 // A stream of the peer for which there is no object.
-static struct plx_lookup refuse_new(struct plx_streams *ss, uint64_t id)
+__attribute__((noinline)) static struct plx_lookup refuse_new(struct plx_streams *ss, uint64_t id)
 {
     struct plx_refused *r = plx_refused_add(&ss->refused, ss->slab, id);
     if (r == NULL)
