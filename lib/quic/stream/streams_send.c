@@ -89,8 +89,8 @@ uint64_t plx_streams_on_stop_sending(struct plx_streams *ss, const struct plx_fr
 // --- into packets ------------------------------------------------------------------------------------------
 
 // Writes what one stream has, frame by frame. False: the packet is full.
-__attribute__((noinline)) static bool write_stream(struct plx_streams *ss, struct plx_stream *s,
-                                                   struct plx_wr *w, struct plx_refs *refs, bool is_empty)
+static bool write_stream(struct plx_streams *ss, struct plx_stream *s, struct plx_wr *w,
+                         struct plx_refs *refs, bool is_empty)
 {
     struct plx_sendbuf_chunk c;
 
