@@ -5,7 +5,11 @@
 //
 // Written from RFC 9438 alone, in floating point, and shares no line with lib/quic: one bottleneck with a queue that drops at its tail,
 // two senders with slow start, pacing, an acknowledgement for every second packet, loss after three later ones, one
-// congestion event per round trip. Noise delays each packet before the queue by up to so many microseconds.
+// congestion event per round trip, a probe when nothing is heard. Noise is where the links of drivers/sim have it: behind the queue and on
+// the way of the acknowledgements, up to so many microseconds. What is late holds up what follows, so packets arrive together; a
+// receiver answers once to what came together, neither receiver first as a rule, and a sender hears all of it before it sends. That
+// matters: with the same noise, but an answer to each packet in the order of arrival, shares vary half as much again. --spread delays
+// each packet by itself in front of the queue, without keeping the order.
 //
 // It exists because shares of two flows depend on the link as much as on the senders. On a link without noise the packet that finds the
 // queue full is that of whoever grows just then, again and again (phase effects); with few congestion events chance rules.
@@ -23,10 +27,12 @@
 #define RATE   12.5e6 // octets per second
 #define RTT    0.05   // seconds, both ways, without the queue
 #define PACKET 1452.0
-#define WARM   16.0 // seconds before counting
+#define WARM   16.0      // seconds before counting
+#define TICK   65.536e-6 // of the timers
+#define SILENT 0.5       // seconds without an acknowledgement: something is sent whatever the window says
 
 enum { PACKETS_MAX = 1 << 22, EVENTS_MAX = 1 << 16 };
-enum what { ARRIVE, RECEIVED, ACKED, PACED, BEGIN };
+enum what { ARRIVE, RECEIVED, ACKED, PACED, BEGIN, PROBE };
 enum state { NEVER_SENT, OUT, THERE, LOST, DONE };
 
 struct event {
@@ -38,9 +44,9 @@ struct event {
 
 struct flow {
     double cwnd, ssthresh, w_max, origin, k, epoch, w_est, prior; // packets and seconds; epoch < 0: none
-    double recovery, srtt, tokens, filled;
+    double recovery, srtt, tokens, filled, heard;
     uint32_t next, lowest, in_flight, unacked, last_received, received;
-    bool is_waiting;
+    bool is_waiting, has_gap;
     double *sent;
     uint8_t *state;
 };
@@ -48,7 +54,8 @@ struct flow {
 static struct {
     struct event heap[EVENTS_MAX];
     unsigned count;
-    double now, queue_empty, queue, noise;
+    double now, queue_empty, queue, noise, spread;
+    double last[2]; // arrival, there and back: nobody overtakes
     uint64_t random;
     struct flow flow[2];
 } sim;
@@ -126,22 +133,41 @@ static bool may_send(struct flow *f, unsigned i)
         return true;
     }
     if (!f->is_waiting)
-        later(sim.now + (1 - f->tokens) / rate + 1e-9, PACED, i, 0);
+        later(ceil((sim.now + (1 - f->tokens) / rate + 1e-9) / TICK) * TICK, PACED, i, 0);
     f->is_waiting = true;
     return false;
+}
+
+static void send_one(struct flow *f, unsigned i)
+{
+    plx_check(f->next < PACKETS_MAX);
+    f->sent[f->next] = sim.now;
+    f->state[f->next] = OUT;
+    f->in_flight++;
+    later(sim.now + chance() * sim.spread, ARRIVE, i, f->next++);
 }
 
 static void send_what_may(unsigned i)
 {
     struct flow *f = &sim.flow[i];
 
-    while (f->in_flight + 1 <= f->cwnd && may_send(f, i)) {
-        plx_check(f->next < PACKETS_MAX);
-        f->sent[f->next] = sim.now;
-        f->state[f->next] = OUT;
-        f->in_flight++;
-        later(sim.now + chance() * sim.noise, ARRIVE, i, f->next++);
-    }
+    while (f->in_flight + 1 <= f->cwnd && may_send(f, i))
+        send_one(f, i);
+}
+
+static void probe(unsigned i)
+{
+    struct flow *f = &sim.flow[i];
+
+    if (f->in_flight > 0 && sim.now - f->heard > SILENT)
+        send_one(f, i);
+    later(sim.now + SILENT, PROBE, i, 0);
+}
+
+// Half a round trip and some noise from `at` on, but not before what left earlier: together with it then.
+static double travelled(double at, unsigned way)
+{
+    return sim.last[way] = fmax(at + RTT / 2 + chance() * sim.noise, sim.last[way]);
 }
 
 static void arrive(const struct event *e)
@@ -151,22 +177,31 @@ static void arrive(const struct event *e)
     if ((begins - sim.now) * RATE + PACKET > sim.queue)
         return; // dropped
     sim.queue_empty = begins + PACKET / RATE;
-    later(sim.queue_empty + RTT / 2, RECEIVED, e->flow, e->pn);
+    later(travelled(sim.queue_empty, 0), RECEIVED, e->flow, e->pn);
 }
 
 static void received(const struct event *e)
 {
     struct flow *f = &sim.flow[e->flow];
-    bool is_next = e->pn == f->last_received + 1;
 
+    f->has_gap |= e->pn != f->last_received + 1;
     f->state[e->pn] = THERE;
     f->received++;
+    f->unacked++;
     if (f->last_received == UINT32_MAX || e->pn > f->last_received)
         f->last_received = e->pn;
-    if (++f->unacked < 2 && is_next)
+}
+
+// One answer to all that came at one moment.
+static void answer(unsigned i)
+{
+    struct flow *f = &sim.flow[i];
+
+    if (f->unacked < 2 && !(f->has_gap && f->unacked > 0))
         return;
     f->unacked = 0;
-    later(sim.now + RTT / 2, ACKED, e->flow, f->last_received);
+    f->has_gap = false;
+    later(travelled(sim.now, 1), ACKED, i, f->last_received);
 }
 
 static void acked(const struct event *e)
@@ -176,6 +211,7 @@ static void acked(const struct event *e)
     unsigned count = 0;
     bool is_congested = false;
 
+    f->heard = sim.now;
     f->srtt = f->srtt * 0.875 + sample * 0.125;
     for (uint32_t pn = f->lowest; pn <= e->pn; pn++) {
         if (f->state[pn] == THERE) {
@@ -196,7 +232,50 @@ static void acked(const struct event *e)
     }
     if (count > 0)
         grow(f, count);
-    send_what_may(e->flow);
+}
+
+// One thing that happens. True: the sender may have something to send.
+static bool happens(const struct event *e)
+{
+    switch (e->what) {
+    case ARRIVE:
+        arrive(e);
+        return false;
+    case RECEIVED:
+        received(e);
+        return false;
+    case ACKED:
+        acked(e);
+        return true;
+    case PACED:
+        sim.flow[e->flow].is_waiting = false;
+        return true;
+    case BEGIN:
+        return true;
+    case PROBE:
+        probe(e->flow);
+        return false;
+    }
+    return false;
+}
+
+// All that happens at one moment, and then what follows from it: receivers answer, no one first as a rule, and senders send, in the order
+// in which they were given reason to.
+static void moment(struct event e)
+{
+    unsigned order[2], count = 0, first = chance() < 0.5;
+
+    sim.now = e.at;
+    for (;; e = earliest()) {
+        if (happens(&e) && (count == 0 || (count == 1 && order[0] != e.flow)))
+            order[count++] = e.flow;
+        if (sim.count == 0 || sim.heap[0].at > sim.now)
+            break;
+    }
+    answer(first);
+    answer(1 - first);
+    for (unsigned i = 0; i < count; i++)
+        send_what_may(order[i]);
 }
 
 static double share_of_first(uint64_t seed, double seconds)
@@ -205,7 +284,7 @@ static double share_of_first(uint64_t seed, double seconds)
     bool is_counting = false;
 
     sim.count = 0;
-    sim.queue_empty = 0;
+    sim.queue_empty = sim.last[0] = sim.last[1] = 0;
     sim.random = seed;
     for (unsigned i = 0; i < 2; i++) {
         struct flow *f = &sim.flow[i];
@@ -221,34 +300,17 @@ static double share_of_first(uint64_t seed, double seconds)
                            .state = f->state};
         f->filled = i * 1.0 + chance() * 0.2;
         later(f->filled, BEGIN, i, 0);
+        later(f->filled + SILENT, PROBE, i, 0);
     }
     while (sim.count > 0) {
         struct event e = earliest();
-        sim.now = e.at;
-        if (!is_counting && sim.now > WARM) {
+        if (!is_counting && e.at > WARM) {
             is_counting = true;
             before[0] = sim.flow[0].received, before[1] = sim.flow[1].received;
         }
-        if (sim.now > WARM + seconds)
+        if (e.at > WARM + seconds)
             break;
-        switch (e.what) {
-        case ARRIVE:
-            arrive(&e);
-            break;
-        case RECEIVED:
-            received(&e);
-            break;
-        case ACKED:
-            acked(&e);
-            break;
-        case PACED:
-            sim.flow[e.flow].is_waiting = false;
-            send_what_may(e.flow);
-            break;
-        case BEGIN:
-            send_what_may(e.flow);
-            break;
-        }
+        moment(e);
     }
     for (unsigned i = 0; i < 2; i++)
         got[i] = sim.flow[i].received - before[i];
@@ -257,7 +319,7 @@ static double share_of_first(uint64_t seed, double seconds)
 
 int main(int argc, char **argv)
 {
-    double seconds = 600, queue = 625000, noise = 500;
+    double seconds = 600, queue = 625000, noise = 500, spread = 0, sum = 0, squares = 0, widest = 0;
     unsigned seeds = 5, outside = 0;
 
     for (int i = 1; i < argc; i += 2) {
@@ -270,16 +332,21 @@ int main(int argc, char **argv)
             queue = number;
         else if (is_number && strcmp(argv[i], "--noise") == 0)
             noise = number;
+        else if (is_number && strcmp(argv[i], "--spread") == 0)
+            spread = number;
         else if (is_number && strcmp(argv[i], "--seeds") == 0)
             seeds = (unsigned)number;
         else {
-            fputs("usage: two_cubics [--seconds S] [--queue OCTETS] [--noise MICROSECONDS] [--seeds N]\n",
-                  stderr);
+            fputs(
+                "usage: two_cubics [--seconds S] [--queue OCTETS] [--noise MICROSECONDS] [--spread MICROSECONDS]"
+                " [--seeds N]\n",
+                stderr);
             return 2;
         }
     }
     sim.queue = queue;
     sim.noise = noise / 1e6;
+    sim.spread = spread / 1e6;
     for (unsigned i = 0; i < 2; i++) {
         sim.flow[i].sent = calloc(PACKETS_MAX, sizeof(double));
         sim.flow[i].state = calloc(PACKETS_MAX, 1);
@@ -289,12 +356,18 @@ int main(int argc, char **argv)
         double share = share_of_first(s, seconds);
         bool is_fair = share >= 0.4 && share <= 0.6;
         outside += !is_fair;
+        sum += share;
+        squares += share * share;
+        widest = fmax(widest, fabs(share - 0.5));
         printf("# seed %u: %.1f : %.1f%s\n", s, 100 * share, 100 - 100 * share, is_fair ? "" : " outside");
     }
     for (unsigned i = 0; i < 2; i++) {
         free(sim.flow[i].sent);
         free(sim.flow[i].state);
     }
+    double mean = sum / seeds;
+    printf("# mean %.2f, standard deviation %.2f, widest %.1f : %.1f\n", 100 * mean,
+           100 * sqrt(fmax(squares / seeds - mean * mean, 0)), 50 + 100 * widest, 50 - 100 * widest);
     printf("%s two_cubics: %u of %u outside of 60:40\n", outside == 0 ? "ok" : "not ok", outside, seeds);
     return outside != 0;
 }
