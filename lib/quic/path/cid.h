@@ -86,7 +86,7 @@ enum { PLX_CIDS_PEER_SLOTS = PLX_CIDS_PEER_MAX + PLX_PATHS_MAX }; // paths may s
 struct plx_cids_peer {
     struct plx_cid_peer v[PLX_CIDS_PEER_SLOTS];
     uint64_t retired[PLX_CIDS_RETIRED_MAX]; // RETIRE_CONNECTION_IDs not yet acknowledged: sequence numbers
-    uint64_t retire_prior_to;                             // the greatest seen
+    uint64_t retire_prior_to;               // the greatest seen
     uint64_t seen_base; // all numbers below were seen, and bit i of seen tells about seen_base + i
     uint64_t seen;
     uint16_t retired_sent; // a bit for each of them: on its way
