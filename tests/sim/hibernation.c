@@ -51,10 +51,12 @@ static void on_wake(void *ctx, struct plx_conn *conn, uint32_t id)
 
 static plx_dur idle_timeout;
 static bool is_awake; // nobody hibernates
+static bool
+    is_late; // not before the streams have been put away, which they are with the keys after five seconds
 
 static void tune(struct plx_engine_cfg *cfg, bool is_server)
 {
-    cfg->hibernate_after = is_awake ? (plx_dur){0} : PLX_MS(1500);
+    cfg->hibernate_after = is_awake ? (plx_dur){0} : PLX_MS(is_late ? 8000 : 1500);
     cfg->hibernated_max = 16;
     cfg->idle_timeout = idle_timeout;
     if (!is_server) {
@@ -414,6 +416,29 @@ static bool freed_parked(uint64_t seed)
     return ok;
 }
 
+// First the streams are put away, then the whole connection; asked between the two, and after both.
+static bool parked_asleep(uint64_t seed)
+{
+    struct world_cfg cfg = {.seed = seed};
+    struct world w;
+
+    is_late = true;
+    cfg.up.loss = cfg.down.loss = seed % 3 == 2 ? 0.02 : 0;
+    start(&w, &cfg, PLX_SEC(150));
+    bool ok = true;
+    for (unsigned n = 0; n < ROUNDS && ok; n++) {
+        ok = (world_run(&w, in(&w, PLX_SEC(30)), all_parked) || fail(&w, "not put away")) &&
+             (n % 3 == 1 || world_run(&w, in(&w, PLX_SEC(30)), all_asleep) || fail(&w, "not asleep"));
+        if (!ok)
+            break;
+        ask(&w, 0, 1 + 1000 * (n + seed), false);
+        ok = world_run(&w, in(&w, PLX_SEC(60)), world_all_complete) || fail(&w, "an answer is missing");
+    }
+    ok = finish(&w) && ok;
+    is_late = false;
+    return ok;
+}
+
 static const struct {
     const char *name;
     bool (*run)(uint64_t seed);
@@ -429,6 +454,7 @@ static const struct {
     {"no_room", no_room},
     {"parked", parked},
     {"freed_parked", freed_parked},
+    {"parked_asleep", parked_asleep},
 };
 
 int main(int argc, char **argv)
