@@ -40,7 +40,7 @@ bool plx_conn_can_sleep(const struct plx_conn *c)
            c->space.bytes_in_flight == 0 && c->space.probes_wanted == 0 && c->want == 0 &&
            c->hold == CONN_HOLD_NONE && plx_time_is_never(plx_acks_deadline(&c->space.acks)) &&
            path_is_quiet(&c->paths) && c->tokens_told == c->peer_cids.tokens_changed &&
-           !plx_conn_wants_tx(c) && (c->is_parked || plx_streams_can_sleep(&c->streams)); // parked: they could
+           !plx_conn_wants_tx(c) && (c->is_parked || plx_streams_can_sleep(&c->streams));
 }
 
 // Moments that are mostly the same, or near: as a difference, that is little. Twice, it is what was.
