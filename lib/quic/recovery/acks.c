@@ -213,8 +213,11 @@ bool plx_acks_write(struct plx_acks *a, struct plx_wr *w, struct plx_refs *refs,
 
     if (ranges_are_empty(a) || !plx_refs_has_room(refs))
         return false;
-    if (a->many == NULL)
-        ranges_copy(&few, a->few, a->few_count);
+    if (a->many == NULL) { // all of them, whatever is in them: that is three moves
+        few.count = a->few_count;
+        few.has_dropped = false;
+        memcpy(few.v, a->few, sizeof a->few);
+    }
     uint64_t delay = plx_time_since(now, a->largest_at).ns / 1000 >> delay_exponent;
     if (!plx_frame_ack_write(w, r, delay, a->has_ecn ? &a->ecn : NULL, PLX_ACK_RANGES_TX))
         return false;
