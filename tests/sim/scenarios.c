@@ -355,7 +355,7 @@ static bool throughput(uint64_t seed)
 }
 
 // Two clients share the path down: between 60:40 and 40:60, the first with a second's start. A queue of one round trip; jitter of four
-// packets' time on the link; over 600 s from 15 s on, which is some 75 congestion events of each. Over less, or over a link without any
+// packets' time on the link; over 180 s from 15 s on, which is some 22 congestion events of each. Over less, or over a link without any
 // noise, CUBIC as such is not held to that bound: see two_cubics.c and docs/decisions/0023-what-fair-means.md.
 static bool fairness(uint64_t seed)
 {
@@ -383,7 +383,7 @@ static bool fairness(uint64_t seed)
                 before[i] = got[i];
         }
         if (pass == 0)
-            world_run(&w, in(&w, PLX_SEC(600)), NULL);
+            world_run(&w, in(&w, PLX_SEC(180)), NULL);
     }
     double a = (double)(got[0] - before[0]), b = (double)(got[1] - before[1]);
     bool ok = a / (a + b) >= 0.4 && a / (a + b) <= 0.6;
