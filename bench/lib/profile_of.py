@@ -6,22 +6,44 @@ import shutil
 import subprocess
 
 import generators
+import servers
 
-# The first pattern that a symbol's name matches says whose it is; names of the kernel are apart by their "[k]".
+# Of our own functions the build says whose they are (ours_of). For all others the first pattern that the name matches does; names of the
+# kernel are apart by their "[k]".
 LAYERS = (
     ('packet protection', r'gcm|ghash|aes|ipsec|_mb_|imb_|plx_aead|plx_seal|plx_open|plx_mask|plx_hp|plx_crypto|ecb|sha|hkdf'),
     ('TLS', r'^SSL|^EVP|^ossl|^OPENSSL|^CRYPTO_|^tls_|plx_tls|^EC|^BN_|x25519|bn_'),
-    ('HTTP/3 and QPACK', r'plx_h3|plx_qpack|plx_huff'),
-    ('recovery and pacing', r'plx_rtt|plx_sent|plx_cc|plx_cubic|plx_newreno|plx_recovery|plx_loss|plx_pacer|plx_ack|plx_range'),
-    ('QUIC', r'plx_conn|plx_stream|plx_frame|plx_pkt|plx_varint|plx_cid|plx_flow|plx_path|plx_wire|plx_pn|plx_quic|plx_send|plx_recv|plx_space'),
-    ('engine and timers', r'plx_core|plx_engine|plx_wheel|plx_table|plx_burst|plx_pool|plx_timer|breath|plx_phase|plx_'),
     ('copy and clear', r'mem(cpy|move|set|cmp)'),
 )
+HOUSE = {'crypto': 'packet protection', 'tls': 'TLS', 'h3': 'HTTP/3 and QPACK', 'quic': 'QUIC', 'engine': 'engine and timers', 'base': 'engine and timers',
+         'net': 'drivers and addresses', '': 'drivers and addresses'}
 
 
-def layer_of(dso, symbol, is_kernel):
+def ours_of(listings):
+    """{function: layer} of what readelf -sW says of our archives, {folder of lib/: text}; '' is all of them, where only drivers are new.
+
+    Linking in one piece makes copies of functions that keep the name with a suffix (.constprop.0, .part.0), of static ones too."""
+    out = {}
+    for folder in sorted(listings, reverse=True):  # '' last
+        layer = HOUSE[folder]
+        for member, name in re.findall(r'^File: .*?([^/\[(]+)[\])]$|\bFUNC .* (\S+)$', listings[folder], re.M):
+            if member:
+                layer = 'recovery and pacing' if folder == 'quic' and member.startswith('recovery_') else HOUSE[folder]
+            else:
+                out.setdefault(name, layer)
+    return out
+
+
+def ours():
+    at = {f: os.path.join(servers.BUILD, 'lib', f, f'libplx_{f}.a' if f else 'libpollux.a') for f in HOUSE}
+    return ours_of({f: subprocess.run(['readelf', '-sW', path], capture_output=True, text=True).stdout for f, path in at.items()})
+
+
+def layer_of(dso, symbol, is_kernel, known):
     if is_kernel:
         return 'kernel'
+    if os.path.basename(dso).startswith(('plx-', 'libpollux')) and (mine := known.get(symbol.partition('.')[0])):
+        return mine
     for name, pattern in LAYERS:
         if re.search(pattern, symbol, re.I):
             return name
@@ -62,9 +84,9 @@ def record(bench, cell):
 
 def layers(rows):
     """{layer: per cent}, the largest first."""
-    out = collections.Counter()
+    out, known = collections.Counter(), ours()
     for share, dso, is_kernel, symbol in rows:
-        out[layer_of(dso, symbol, is_kernel)] += share
+        out[layer_of(dso, symbol, is_kernel, known)] += share
     return dict(out.most_common())
 
 

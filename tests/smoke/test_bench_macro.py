@@ -11,6 +11,7 @@ import tempfile
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(TOP, 'tests', 'lib'))
 from measured import Bench, cells_of  # noqa: E402
+import profile_of  # noqa: E402
 
 CELLS = ('pollux-udp/h3/64/m10/c4', 'pollux-xdp/h3/1K/m1/c2', 'pollux-memif/h3/16K/m10/c2', 'nginx/h3/64/m1/c4', 'nginx/h1-tls/64/m1/c2',
          'nginx/h2-tls/64/m10/c2', 'haproxy/h3/100K/m1/c2', 'haproxy/h1-tls/1K/m1/c2', 'caddy/h3/64/m10/c2', 'pollux-udp/h3-handshake/64/full',
@@ -48,12 +49,23 @@ def check_cell(name, cell):
         check(f'{name} resumes', is_positive(median['handshakes_resumed']), json.dumps(median))
 
 
+def check_layers():
+    """A profile knows our functions, copies that the linker made and static ones, by the archive that they are from."""
+    known = profile_of.ours()
+    for symbol, layer in (('plx_recovery_on_ack.constprop.0', 'recovery and pacing'), ('on_section', 'HTTP/3 and QPACK'), ('tx_dgram.isra.0', 'QUIC'),
+                          ('plx_core_breath', 'engine and timers'), ('plx_port_udp', 'drivers and addresses'), ('main', 'application and other')):
+        found = profile_of.layer_of('plx-serve', symbol, False, known)
+        check(f'{symbol} is of {layer}', found == layer, found)
+    check('whose symbols are others', profile_of.layer_of('nginx', 'on_section', False, known) == 'application and other')
+
+
 def namespaces():
     return {line.split()[0] for line in subprocess.run(['ip', 'netns'], capture_output=True, text=True).stdout.splitlines() if line.startswith('plxm')}
 
 
 def main():
     before = namespaces()
+    check_layers()
     listed = run('--list').stdout.split()
     check('list', len(listed) > 100 and 'pollux-memif/h3/64/m1/c32' in listed and 'nginx/h1-tls/1G/m1/c1' in listed, listed[:5])
     for name in REFUSED:
