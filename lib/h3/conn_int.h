@@ -7,6 +7,7 @@
 //   conn.c        life of a connection, entry points, failure      ustream.c     the peer's unidirectional streams
 //   request.c     what every request has; cancel, close            shutdown.c    GOAWAY in both directions
 //   request_rx.c  frames of a request stream, message heads        request_tx.c  respond, body, trailers, new requests
+//   request_whole.c  messages in one piece
 //
 // The transport never calls back from inside an io function, so nothing here changes under a caller except by the
 // program's own handler; after each handler call the state of the stream is looked at again.
@@ -228,6 +229,23 @@ void plx_h3_req_fail(struct plx_h3_req *req, uint64_t code, uint64_t heard, bool
 
 size_t plx_h3_request_on_data(struct plx_h3_req *req, const uint8_t *data, size_t len, bool fin);
 void plx_h3_request_unblock(struct plx_h3_conn *c); // after the table has grown
+// Nothing holds it up, and nothing has ended it.
+static inline bool plx_h3_rx_can_go_on(const struct plx_h3_req *req)
+{
+    return req->wait == WAIT_NONE && !plx_h3_rx_is_over(req) && plx_h3_conn_is_open(req->s.conn);
+}
+// The steps. A field section at p, or in own; is_last: nothing follows.
+void plx_h3_rx_head(struct plx_h3_req *req, const uint8_t *p, size_t len, struct plx_stash *own,
+                    bool is_last);
+void plx_h3_rx_data_begin(struct plx_h3_req *req); // a DATA frame of framing.left octets
+// The last octet has been taken, and nothing is cut: the message is complete, or it never will be.
+void plx_h3_rx_end(struct plx_h3_req *req, const struct plx_field *trailers, uint16_t count);
+void plx_h3_rx_incomplete(struct plx_h3_req *req);
+
+// --- request_whole.c ---------------------------------------------------------------------------------------
+
+// All of a stream, at its beginning. False: it is not that simple, and nothing was done. *left: octets that were not taken.
+bool plx_h3_rx_whole(struct plx_h3_req *req, const uint8_t *data, size_t len, size_t *left);
 
 // --- request_tx.c ------------------------------------------------------------------------------------------
 

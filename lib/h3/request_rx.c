@@ -170,7 +170,7 @@ static const struct plx_h3_head *read_head(struct plx_h3_req *req, const uint8_t
     return head;
 }
 
-static void on_head(struct plx_h3_req *req, const uint8_t *p, size_t len, struct plx_stash *own, bool is_last)
+void plx_h3_rx_head(struct plx_h3_req *req, const uint8_t *p, size_t len, struct plx_stash *own, bool is_last)
 {
     struct plx_memo *memo = req->s.conn->env->memo;
     bool is_request = req->s.conn->is_server;
@@ -191,7 +191,7 @@ static void on_head(struct plx_h3_req *req, const uint8_t *p, size_t len, struct
 // --- the end -----------------------------------------------------------------------------------------------
 
 // The stream has ended before a message was complete.
-static void incomplete(struct plx_h3_req *req)
+void plx_h3_rx_incomplete(struct plx_h3_req *req)
 {
     //= rfc9114 4.1 "the server SHOULD abort its response stream with the error code H3_REQUEST_INCOMPLETE"
     uint64_t code = req->s.conn->is_server ? PLX_H3_REQUEST_INCOMPLETE : PLX_H3_MESSAGE_ERROR;
@@ -199,7 +199,7 @@ static void incomplete(struct plx_h3_req *req)
 }
 
 // The last octet has been taken, and nothing is cut.
-static void message_end(struct plx_h3_req *req, const struct plx_field *trailers, uint16_t count)
+void plx_h3_rx_end(struct plx_h3_req *req, const struct plx_field *trailers, uint16_t count)
 {
     const struct plx_h3_handler *h = req->s.conn->handler;
 
@@ -223,14 +223,14 @@ static void finish(struct plx_h3_req *req, const uint8_t *p, size_t len, struct 
         return;
     }
     if (!plx_h3_rx_can(req, EVENT_FIN))
-        return incomplete(req);
+        return plx_h3_rx_incomplete(req);
     if (has_trailers) {
         if (!decode(req, p, len, own, &s))
             return;
         if (plx_message_read_trailers(&s) != NULL)
             return malformed(req);
     }
-    message_end(req, has_trailers ? s.fields : NULL, s.count);
+    plx_h3_rx_end(req, has_trailers ? s.fields : NULL, s.count);
 }
 
 static void finish_from_stash(struct plx_h3_req *req)
@@ -258,7 +258,7 @@ static void on_headers_begin(struct plx_h3_req *req)
         too_large(req);
 }
 
-static void on_data_begin(struct plx_h3_req *req)
+void plx_h3_rx_data_begin(struct plx_h3_req *req)
 {
     struct plx_h3_conn *c = req->s.conn;
 
@@ -284,7 +284,7 @@ static void frame_on_begin(struct plx_h3_req *req)
     }
     switch (req->framing.kind) {
     case PLX_FRAME_DATA:
-        return on_data_begin(req);
+        return plx_h3_rx_data_begin(req);
     case PLX_FRAME_HEADERS:
         return on_headers_begin(req);
     case PLX_FRAME_PUSH_PROMISE:
@@ -309,7 +309,7 @@ static void on_section(struct plx_h3_req *req, const uint8_t *p, size_t len, boo
         req->stash = (struct plx_stash){NULL, 0, 0};
     }
     if (req->rx == MESSAGE_HEAD) {
-        on_head(req, p, len, &own, is_last);
+        plx_h3_rx_head(req, p, len, &own, is_last);
     } else {
         (void)plx_h3_rx_on(req, EVENT_TRAILERS);
         if (is_last) {
@@ -380,17 +380,12 @@ static bool payload(struct plx_h3_req *req, struct plx_rd *r, bool fin)
     return !f->is_open;
 }
 
-static bool can_go_on(const struct plx_h3_req *req)
-{
-    return req->wait == WAIT_NONE && !plx_h3_rx_is_over(req) && plx_h3_conn_is_open(req->s.conn);
-}
-
 // Frame by frame. Returns the octets that were left.
 static size_t frames_on_data(struct plx_h3_req *req, const uint8_t *data, size_t len, bool fin)
 {
     struct plx_rd r = plx_rd_init(data, len);
 
-    while (can_go_on(req)) {
+    while (plx_h3_rx_can_go_on(req)) {
         if (!req->framing.is_open) {
             if (!plx_framing_begin(&req->framing, &r))
                 break;
@@ -398,107 +393,27 @@ static size_t frames_on_data(struct plx_h3_req *req, const uint8_t *data, size_t
         } else if (plx_rd_left(&r) == 0) {
             break;
         }
-        if (can_go_on(req) && !payload(req, &r, fin))
+        if (plx_h3_rx_can_go_on(req) && !payload(req, &r, fin))
             break;
     }
     return plx_rd_left(&r);
 }
 
-// --- whole messages ----------------------------------------------------------------------------------------
-//
-// What nearly every request is, and every short response: in one piece, a HEADERS frame and behind it nothing or one DATA frame.
-// The steps are those of the long road, without the framing, which there is no need of.
-
-struct whole {
-    const uint8_t *section, *body;
-    size_t section_len, body_len, rest_len; // rest: the DATA frame with its header
-};
-
-static bool whole_read(struct whole *m, const uint8_t *data, size_t len)
-{
-    struct plx_rd r = plx_rd_init(data, len);
-
-    if (plx_rd_varint(&r) != PLX_FRAME_TYPE_HEADERS)
-        return false;
-    uint64_t section_len = plx_rd_varint(&r);
-    if (r.is_short || section_len > plx_rd_left(&r))
-        return false;
-    m->section_len = (size_t)section_len;
-    m->section = plx_rd_bytes(&r, m->section_len);
-    m->rest_len = plx_rd_left(&r);
-    m->body_len = 0;
-    if (m->rest_len == 0)
-        return true;
-    if (plx_rd_varint(&r) != PLX_FRAME_TYPE_DATA)
-        return false;
-    uint64_t body_len = plx_rd_varint(&r);
-    m->body = r.p;
-    m->body_len = plx_rd_left(&r);
-    return m->body_len > 0 && m->body_len == body_len;
-}
-
-// The DATA frame. Where it may not stand, or the program does not take all of it, the framing is left as the long road would leave it.
-static size_t whole_body(struct plx_h3_req *req, const struct whole *m)
-{
-    const struct plx_h3_handler *h = req->s.conn->handler;
-    size_t len = m->body_len, taken = len;
-
-    req->framing.left = len;
-    on_data_begin(req);
-    if (!can_go_on(req))
-        return len;
-    if (h->on_body != NULL)
-        taken = h->on_body(req, m->body, len);
-    plx_check(taken <= len); // the program's promise
-    req->framing.left = len - taken;
-    if (taken == len)
-        return 0;
-    req->framing.kind = PLX_FRAME_DATA;
-    req->framing.is_open = true;
-    if (!plx_h3_rx_is_over(req))
-        req->wait = WAIT_PROGRAM;
-    return len - taken;
-}
-
-// Returns the octets that were left.
-static size_t whole_on_data(struct plx_h3_req *req, const struct whole *m)
-{
-    struct plx_stash own = {NULL, 0, 0};
-    size_t left = 0;
-
-    on_head(req, m->section, m->section_len, &own, m->rest_len == 0);
-    if (m->rest_len > 0)
-        left = can_go_on(req) ? whole_body(req, m) : m->rest_len;
-    if (left > 0 || plx_h3_rx_is_over(req))
-        return left;
-    req->has_fin = true;
-    if (!can_go_on(req))
-        return 0;
-    if (plx_h3_rx_can(req, EVENT_FIN))
-        message_end(req, NULL, 0);
-    else
-        incomplete(req);
-    return 0;
-}
-
 size_t plx_h3_request_on_data(struct plx_h3_req *req, const uint8_t *data, size_t len, bool fin)
 {
-    struct whole m;
     size_t left;
 
     if (plx_h3_rx_is_over(req))
         return len;
-    if (fin && req->rx == MESSAGE_HEAD && can_go_on(req) && !plx_framing_is_cut(&req->framing) &&
-        whole_read(&m, data, len) && m.section_len <= req->s.conn->env->cfg.field_section_max) {
-        left = whole_on_data(req, &m);
+    if (fin && req->rx == MESSAGE_HEAD && plx_h3_rx_can_go_on(req) && !plx_framing_is_cut(&req->framing) &&
+        plx_h3_rx_whole(req, data, len, &left))
         return plx_h3_rx_is_over(req) ? len : len - left;
-    }
     left = frames_on_data(req, data, len, fin);
     if (plx_h3_rx_is_over(req))
         return len;
     if (fin && left == 0) {
         req->has_fin = true;
-        if (can_go_on(req))
+        if (plx_h3_rx_can_go_on(req))
             finish_from_stash(req);
     }
     return len - left;
@@ -515,7 +430,7 @@ static void on_unblocked(struct plx_h3_req *req)
     req->wait = WAIT_NONE;
     if (req->rx == MESSAGE_HEAD) {
         on_section(req, NULL, 0, req->has_fin);
-        if (!can_go_on(req))
+        if (!plx_h3_rx_can_go_on(req))
             return;
     }
     if (req->has_fin)
