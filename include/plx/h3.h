@@ -242,7 +242,7 @@ PLX_API PLX_MUST_USE enum plx_err plx_h3_request_block(struct plx_h3_conn *conn,
 
 // No new requests: sends GOAWAY (server: twice, first with the largest ID, then the true one, RFC 9114
 // section 5.2); the connection closes with H3_NO_ERROR when the last request is done. A second call does
-// nothing.
+// nothing, unless objects or memory were short for the first: then it tries again.
 PLX_API void plx_h3_conn_shutdown(struct plx_h3_conn *conn);
 
 // The QUIC connection below: for addresses, statistics and closing (plx/conn.h). Its streams are not for the

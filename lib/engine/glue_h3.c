@@ -146,8 +146,10 @@ void plx_glue_h3_linger(struct plx_core *k, struct plx_econn *e)
 {
     static const plx_dur linger = PLX_SEC(3);
 
-    if (!e->is_dead && plx_h3_conn_is_drained(e->h3) &&
-        plx_time_reached(plx_time_after(e->heard_at, linger), k->now))
+    if (e->is_dead)
+        return;
+    plx_h3_conn_shutdown(e->h3); // again, if GOAWAY found no stream or no memory
+    if (plx_h3_conn_is_drained(e->h3) && plx_time_reached(plx_time_after(e->heard_at, linger), k->now))
         plx_conn_close(plx_econn_conn(e), PLX_H3_NO_ERROR, "");
 }
 

@@ -36,7 +36,7 @@ PLX_MUST_USE bool plx_parking_init(struct plx_parking *p, struct plx_arena *aren
 
 // After a timer of the connection went off. Nothing, unless it rests and has such streams.
 void plx_park_try(struct plx_core *k, struct plx_conn *c);
-// False: a pool is empty; it stays parked.
+// False: a pool is empty, and it stays parked; or it has ended meanwhile.
 bool plx_unpark(struct plx_core *k, struct plx_conn *c);
 // The connection goes, and what is kept of its streams with it.
 void plx_park_forget(struct plx_core *k, struct plx_econn *e);

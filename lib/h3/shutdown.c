@@ -47,7 +47,7 @@ void plx_h3_shutdown_step(struct plx_h3_conn *c)
 
 void plx_h3_conn_shutdown(struct plx_h3_conn *c)
 {
-    if (!plx_h3_conn_is_open(c) || c->shutdown != SHUTDOWN_NONE)
+    if (!plx_h3_conn_is_open(c) || c->shutdown > SHUTDOWN_ASKED)
         return;
     if (c->is_parked)
         c->io->wake(c->io_arg);

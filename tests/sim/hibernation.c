@@ -323,6 +323,21 @@ static bool no_room(uint64_t seed)
     return finish(&w) && ok;
 }
 
+static void *held[1 << 16];
+static uint32_t held_count;
+
+static void pool_take_all(struct plx_pool *pool, uint32_t leave)
+{
+    while (pool->free_count > leave && held_count < sizeof held / sizeof *held)
+        held[held_count++] = plx_pool_take(pool);
+}
+
+static void pool_give_all(struct plx_pool *pool)
+{
+    while (held_count > 0)
+        plx_pool_give(pool, held[--held_count]);
+}
+
 static bool all_parked(struct world *w)
 {
     const struct plx_core *s = w->server->cores[0], *c = w->client[0].engine->cores[0];
@@ -335,38 +350,32 @@ static bool all_parked(struct world *w)
 // A request to a server that has no objects left for the streams of a connection at rest: it waits until there are some.
 static bool unparked_late(struct world *w, uint64_t seed)
 {
-    static void *held[1 << 16];
     struct plx_core *k = w->server->cores[0];
     struct plx_pool *pool = seed % 2 == 0 ? &k->streams : &k->h3_streams;
-    uint32_t count = 0;
 
-    while (pool->free_count > 2)
-        held[count++] = plx_pool_take(pool);
+    pool_take_all(pool, 2);
     ask(w, 0, 5000, false);
     bool ok = !world_run(w, in(w, PLX_SEC(2)), world_all_complete) || fail(w, "unparked without objects");
     ok = ok && ((k->n.conns_parked == 1 && pool->free_count == 2) || fail(w, "something was held"));
-    while (count > 0)
-        plx_pool_give(pool, held[--count]);
+    ok = ok && (world_drops(w->server, PLX_DROP_no_room_to_wake) > 0 || fail(w, "not counted"));
+    pool_give_all(pool);
     return ok && (world_run(w, in(w, PLX_SEC(60)), world_all_complete) || fail(w, "never unparked"));
 }
 
 // The ends that find the streams put away: the server's program, the client's, and silence.
 static bool ends_parked(struct world *w, uint64_t seed)
 {
-    static void *held[1 << 16];
     struct plx_core *k = w->server->cores[0];
-    uint32_t count = 0;
 
-    while (seed % 2 == 0 && k->streams.free_count > 1) // and the server has no objects for them
-        held[count++] = plx_pool_take(&k->streams);
+    if (seed % 2 == 0) // and the server has no objects for them
+        pool_take_all(&k->streams, 1);
     if (seed % 3 == 0)
         plx_core_stop(w->server->cores[0], in(w, PLX_SEC(10)));
     else if (seed % 3 == 1)
         plx_conn_close(w->client[0].conn, PLX_H3_NO_ERROR, "enough");
     world_run(w, in(w, PLX_SEC(60)),
               NULL); // a goodbye that finds no objects goes unheard, and silence ends it
-    while (count > 0)
-        plx_pool_give(&k->streams, held[--count]);
+    pool_give_all(&k->streams);
     if (!w->client[0].is_closed || w->server->cores[0]->n.conns_open > 0)
         return fail(w, "an end that was not heard of");
     enum { IDLE = PLX_CLOSE_IDLE, APPLICATION = PLX_CLOSE_APPLICATION };
@@ -416,6 +425,57 @@ static bool freed_parked(uint64_t seed)
     return ok;
 }
 
+static bool none_open(struct world *w)
+{
+    return w->server->cores[0]->n.conns_open == 0;
+}
+
+static struct plx_econn *first_of(struct plx_core *k)
+{
+    return PLX_CONTAINER(plx_list_first(&k->all), struct plx_econn, all);
+}
+
+// There is not one stream object when the server's program closes, so what was put away is given up. While its goodbye may still be
+// asked for again there are some, and GOAWAY is asked for. world_fini() looks for what was taken for it.
+static bool closed_then_stopped(struct world *w, struct plx_core *k)
+{
+    struct plx_econn *e = first_of(k);
+
+    k->now = w->now;
+    plx_conn_close(plx_econn_conn(e), PLX_H3_NO_ERROR, "enough");
+    bool ok = !world_run(w, in(w, PLX_MS(5)), none_open) || fail(w, "nobody answers who did not hear it");
+    pool_give_all(&k->streams);
+    plx_core_stop(k, in(w, PLX_SEC(10)));
+    return ok && (plx_pool_in_use(&k->streams) == 0 || fail(w, "streams for a connection that has ended"));
+}
+
+// There is none when the server stops either; a second later there are some, and nobody waits for the deadline.
+static bool stopped_late(struct world *w, struct plx_core *k)
+{
+    plx_core_stop(k, in(w, PLX_SEC(10)));
+    bool ok = !world_run(w, in(w, PLX_SEC(1)), none_open) || fail(w, "GOAWAY without a stream");
+    pool_give_all(&k->streams);
+    return ok && (world_run(w, in(w, PLX_SEC(5)), none_open) || fail(w, "GOAWAY was forgotten"));
+}
+
+static bool stops_parked(uint64_t seed)
+{
+    struct world_cfg cfg = {.seed = seed};
+    struct world w;
+
+    is_awake = true;
+    start(&w, &cfg, PLX_SEC(150));
+    struct plx_core *k = w.server->cores[0];
+    bool ok = world_run(&w, in(&w, PLX_SEC(60)), all_parked) || fail(&w, "not put away");
+    if (ok) {
+        pool_take_all(&k->streams, 0);
+        ok = seed % 2 == 0 ? closed_then_stopped(&w, k) : stopped_late(&w, k);
+    }
+    ok = finish(&w) && ok;
+    is_awake = false;
+    return ok;
+}
+
 // First the streams are put away, then the whole connection; asked between the two, and after both.
 static bool parked_asleep(uint64_t seed)
 {
@@ -454,6 +514,7 @@ static const struct {
     {"no_room", no_room},
     {"parked", parked},
     {"freed_parked", freed_parked},
+    {"stops_parked", stops_parked},
     {"parked_asleep", parked_asleep},
 };
 

@@ -122,7 +122,7 @@ void plx_conn_park(struct plx_conn *c)
 bool plx_conn_unpark(struct plx_conn *c, const void *image,
                      struct plx_stream *streams[PLX_CONN_IMAGE_STREAMS])
 {
-    if (!plx_streams_restore(&c->streams, image, streams))
+    if (!c->is_parked || !plx_streams_restore(&c->streams, image, streams))
         return false;
     c->is_parked = false;
     return true;

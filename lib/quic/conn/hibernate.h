@@ -32,7 +32,7 @@ bool plx_conn_can_park(const struct plx_conn *c);
 size_t plx_conn_park_size(void); // of an image, a multiple of 64
 unsigned plx_conn_park_save(const struct plx_conn *c, void *image, void *users[PLX_CONN_IMAGE_STREAMS]);
 void plx_conn_park(struct plx_conn *c); // after save: the objects go
-// As plx_conn_restore(). False: it stays parked.
+// As plx_conn_restore(). False: it stays parked, or it has ended since, and its streams with it.
 bool plx_conn_unpark(struct plx_conn *c, const void *image,
                      struct plx_stream *streams[PLX_CONN_IMAGE_STREAMS]);
 
