@@ -12,10 +12,18 @@
 #include "base/slab.h"
 #include "quic/stream/streams_image.h"
 
+// A program closes from outside, where c->now is when something happened last: perhaps long ago, and the end would be over at once. Then
+// the time counts from the next step.
 static void end_at_set(struct plx_conn *c)
 {
     //= rfc9000 10.2 "at least three times the current PTO interval"
-    c->end_at = plx_time_after(c->now, plx_dur_mul(conn_pto(c), 3));
+    c->end_at = c->is_inside ? plx_time_after(c->now, plx_dur_mul(conn_pto(c), 3)) : PLX_NEVER;
+}
+
+void conn_end_begin(struct plx_conn *c)
+{
+    if (plx_time_is_never(c->end_at))
+        end_at_set(c);
 }
 
 // Cut at a character, and without control characters: this is shown to people. The slab may be empty: then there are no words.
@@ -103,7 +111,8 @@ static void begin_draining(struct plx_conn *c)
     c->want = 0;
     //= rfc9000 10.2.2 "the draining state ends when the closing state would have ended"
     if (!was_closing)
-        end_at_set(c);
+        c->end_at = PLX_NEVER;
+    conn_end_begin(c);
 }
 
 void conn_on_peer_close(struct plx_conn *c, const struct plx_frame_close *f)
@@ -191,6 +200,7 @@ static void close_frame(const struct plx_conn *c, enum plx_space_id space, struc
 bool conn_tx_close(struct plx_conn *c, struct plx_tx *tx, plx_time now)
 {
     c->want &= (uint16_t)~CONN_WANT_CLOSE;
+    conn_end_begin(c);
     struct plx_path *path = plx_paths_active(&c->paths);
     uint64_t allowance = plx_path_allowance(path);
     struct conn_dgram dg;

@@ -189,7 +189,7 @@ struct plx_conn {
     plx_dur idle_timeout; // the smaller of both; 0: none
     plx_dur peer_ack_delay;
     plx_time opened_at, completed_at;
-    plx_time end_at;      // closing and draining end
+    plx_time end_at;      // closing and draining end; PLX_NEVER: not counted yet
     plx_time update_from; // a key update may be started from then on; NEVER: the last one is not confirmed
     plx_time pinged_at;   // the last keep-alive, or question whether the peer is still there
     uint8_t questions;    // of the latter, since stream data came
@@ -398,6 +398,7 @@ void conn_on_peer_close(struct plx_conn *c, const struct plx_frame_close *f);
 void conn_on_stateless_reset(struct plx_conn *c);
 void conn_expire(struct plx_conn *c, int how); // dies without a word: idle, timeouts, version
 void conn_expire_lost(struct plx_conn *c);     // likewise: no path is left
+void conn_end_begin(struct plx_conn *c);       // its time counts from now, if it does not yet
 void conn_reason_forget(struct plx_conn *c);   // its words
 void conn_wind_down(struct plx_conn *c);       // gives back what closing and draining do not need
 void conn_on_packet_while_closing(struct plx_conn *c, const struct plx_rx *rx);

@@ -189,6 +189,7 @@ static void on_recovery_timeout(struct plx_conn *c, plx_time now)
 static void tick(struct plx_conn *c, plx_time now)
 {
     if (conn_is_winding_down(c)) {
+        conn_end_begin(c);
         if (plx_time_reached(c->end_at, now))
             conn_on_event(c, CONN_EV_EXPIRE);
         return;

@@ -42,6 +42,24 @@ static void test_application(void **state)
     }
 }
 
+// The closing period begins with the goodbye, however long ago anything else happened: a peer that did not hear it is answered.
+static void test_application_at_rest(void **state)
+{
+    (void)state;
+    for (int side = 0; side < 2; side++) {
+        pair_init(&p, (uint64_t)side);
+        pair_establish(&p);
+        pair_run(&p, PLX_SEC(20));
+        plx_conn_close(p.e[side].conn, 42, "");
+        pair_run(&p, PLX_MS(12));
+        EXPECT_ROW(side, p.e[side].dead == 0 && plx_conn_state(p.e[side].conn) == PLX_CONN_CLOSING);
+        EXPECT_ROW(side, plx_conn_state(p.e[!side].conn) == PLX_CONN_DRAINING);
+        pair_run(&p, PLX_SEC(2));
+        EXPECT_ROW(side, p.e[side].dead == 1 && p.e[!side].dead == 1);
+        pair_fini(&p);
+    }
+}
+
 // During the handshake an application's close is told as a transport error without its secrets (section 10.2.3).
 static void test_application_during_handshake(void **state)
 {
@@ -257,6 +275,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_application),
+        cmocka_unit_test(test_application_at_rest),
         cmocka_unit_test(test_application_during_handshake),
         cmocka_unit_test(test_closing_answers),
         cmocka_unit_test(test_idle),
