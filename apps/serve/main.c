@@ -132,10 +132,10 @@ static void say_stats(void)
         (unsigned long long)s.conns_open, (unsigned long long)s.streams_open,
         (unsigned long long)s.buffer_bytes);
     printf(
-        "hibernated: %llu connections in %llu octets; fell asleep %llu times, woke %llu, found no room %llu\n",
-        (unsigned long long)s.conns_hibernated, (unsigned long long)s.hibernated_bytes,
-        (unsigned long long)s.hibernations, (unsigned long long)s.wakes,
-        (unsigned long long)s.hibernations_refused);
+        "at rest: %llu connections; hibernated: %llu in %llu octets; fell asleep %llu times, woke %llu, found no room %llu\n",
+        (unsigned long long)s.conns_parked, (unsigned long long)s.conns_hibernated,
+        (unsigned long long)s.hibernated_bytes, (unsigned long long)s.hibernations,
+        (unsigned long long)s.wakes, (unsigned long long)s.hibernations_refused);
     printf(
         "port: %llu packets in, %llu out; dropped before they reached us %llu, refused when sent %llu; handed over between workers %llu\n",
         (unsigned long long)s.port.rx_packets, (unsigned long long)s.port.tx_packets,

@@ -249,6 +249,7 @@ struct plx_core_stats {
     uint64_t conns_open, conns_opened, conns_closed, handshakes_ok, handshakes_failed, resumed;
     // hibernated now, what their records take; how often connections fell asleep, found no room, and woke
     uint64_t conns_hibernated, hibernated_bytes, hibernations, hibernations_refused, wakes;
+    uint64_t conns_parked;           // at rest, with their own streams put away; they count in conns_open
     uint64_t streams_open, requests; // requests: HTTP/3, both roles
     // datagrams that landed on the wrong core, and those received from other cores
     uint64_t handed_over, taken_over;

@@ -176,6 +176,7 @@ static const enum plx_drop step_drop[] = {
     [PLX_RX_DROP_STATE] = PLX_DROP_wrong_state,
     [PLX_RX_DROP_VERSION] = PLX_DROP_unknown_version,
     [PLX_RX_DROP_RESERVED_BITS] = PLX_DROP_reserved_bits,
+    [PLX_RX_DROP_NO_ROOM] = PLX_DROP_no_room_to_wake,
 };
 
 // What a step said about a slot: true to go on with it.

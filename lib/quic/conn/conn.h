@@ -186,6 +186,7 @@ enum plx_rx_step {
     PLX_RX_DROP_STATE,
     PLX_RX_DROP_VERSION,
     PLX_RX_DROP_RESERVED_BITS,
+    PLX_RX_DROP_NO_ROOM, // it rests, and there are no objects for its keys or streams
 };
 
 // Has what delivering a packet touches on its way into the cache. Worth it for another connection than the one that is worked on.

@@ -73,7 +73,7 @@ static enum plx_rx_step begin(struct plx_conn *c, struct plx_rx *rx, struct plx_
     if (!conn_keys_can_open(c, space))
         return will_have_keys(c, space) ? PLX_RX_LATER : PLX_RX_DROP_KEYS;
     if (space == PLX_SPACE_APP && !conn_keys_awake(c))
-        return PLX_RX_DROP_KEYS;
+        return PLX_RX_DROP_NO_ROOM;
     job->key = conn_keys_rx_hp(c, space);
     job->sample = rx->p + rx->hdr.pn_offset + 4;
     return PLX_RX_GO;
