@@ -33,6 +33,11 @@ static void counter(struct text *t, const char *name, const char *help, uint64_t
     add(t, "# HELP %s %s\n# TYPE %s counter\n%s %llu\n", name, help, name, name, (unsigned long long)value);
 }
 
+static void gauge(struct text *t, const char *name, const char *help, uint64_t value)
+{
+    add(t, "# HELP %s %s\n# TYPE %s gauge\n%s %llu\n", name, help, name, name, (unsigned long long)value);
+}
+
 static void seconds(struct text *t, const char *name, const char *help, double value)
 {
     add(t, "# HELP %s %s\n# TYPE %s counter\n%s %.9f\n", name, help, name, name, value);
@@ -84,9 +89,9 @@ static void write_all(const struct site *s, struct text *t)
     counter(t, "plx_octets_sent_total", "UDP payload.", c.bytes_tx);
     counter(t, "plx_packets_lost_total", "QUIC packets that were declared lost.", c.packets_lost);
     counter(t, "plx_handed_over_total", "Datagrams that landed on the wrong worker.", c.handed_over);
-    add(t,
-        "# HELP plx_connections Connections that are open.\n# TYPE plx_connections gauge\nplx_connections %llu\n",
-        (unsigned long long)c.conns_open);
+    gauge(t, "plx_connections", "Connections that are open.", c.conns_open);
+    gauge(t, "plx_connections_at_rest", "Of them, those whose own streams are put away.", c.conns_parked);
+    gauge(t, "plx_connections_hibernated", "Of them, those without objects.", c.conns_hibernated);
     add(t,
         "# HELP plx_dropped_total Packets that were dropped, by reason.\n# TYPE plx_dropped_total counter\n");
     const char *name, *help;
