@@ -5,6 +5,7 @@ what their own manuals name for speed (nginx: sendfile, open_file_cache, GSO; a 
 flight). caddy has no setting for the ciphersuite; the generator offers nothing else. haproxy serves no files: it answers from its own
 memory, large bodies from its cache (origin.py), which spares it the work of a second hop.
 """
+import contextlib
 import os
 import re
 import signal
@@ -46,6 +47,9 @@ def port_options(cell, site, net, side):
     if cell.system == 'pollux-xdp' and side == 'server':
         return ['--driver', 'ethdev', '--ip', f'{net.address}/24', *eal(f'plxm{os.getpid()}x', f'net_af_xdp0,iface={net.device}')]
     if cell.system == 'pollux-memif':
+        if side == 'server':
+            with contextlib.suppress(FileNotFoundError):  # of one that came to a bad end: no other could listen there
+                os.unlink(f'{site.scratch}/memif.sock')
         ring = min(14, max(10, (2 * cell.conns - 1).bit_length()))  # 1,024 places are usual; a datagram of each connection must find one
         return ['--driver', 'ethdev', '--ip', f'{net.address if side == "server" else "10.214.0.2"}/24',
                 *eal(f'plxm{os.getpid()}{side}', f'net_memif0,role={side},rsize={ring},socket={site.scratch}/memif.sock,socket-abstract=no')]
