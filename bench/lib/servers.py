@@ -189,9 +189,20 @@ class Server:
         self.pid = self.popen.pid
         try:
             self._wait()
+            if cell.system == 'pollux-memif':
+                self._part_from_eal()
         except BaseException:
             self.stop()
             raise
+
+    def _part_from_eal(self):
+        """DPDK's memif driver lets go of the shared memory when the other side leaves, in a thread of its own that waits for nobody. On the worker's
+        own processor that thread runs in the middle of a burst, most likely while it waits for the ring's head: the worker's next step is a
+        segmentation fault. On another one the burst is over long before."""
+        others = set(range(os.cpu_count())) - {int(CPU)}
+        for tid in os.listdir(f'/proc/{self.pid}/task'):
+            if re.match('eal-intr|dpdk-intr', machine.read(f'/proc/{self.pid}/task/{tid}/comm')):
+                os.sched_setaffinity(int(tid), others)
 
     def text(self):
         return machine.read(self.log)
