@@ -144,12 +144,21 @@ static struct get *of_conn(struct plx_h3_conn *conn)
     return plx_conn_ctx(plx_h3_conn_transport(conn));
 }
 
+static void on_early(struct plx_h3_conn *conn)
+{
+    struct get_origin *o = plx_h3_conn_user(conn);
+
+    o->conn = conn;
+    start_more(of_conn(conn), o); // what may not go early has its turn in on_open
+}
+
 static void on_open(struct plx_h3_conn *conn)
 {
     struct get *g = of_conn(conn);
     struct get_origin *o = plx_h3_conn_user(conn);
 
     o->conn = conn;
+    o->is_open = true;
     get_say_connection(g, conn);
     start_more(g, o);
 }
@@ -283,7 +292,7 @@ static void on_close(struct plx_h3_conn *conn, struct plx_conn *transport, const
     if (conn != NULL)
         get_say_end(g, transport);
     if ((o->waiting != NULL || o->running > 0) && !g->is_finishing)
-        say_why(g, o, why, conn != NULL);
+        say_why(g, o, why, o->is_open);
     while (o->waiting != NULL) {
         struct get_transfer *t = o->waiting;
         o->waiting = t->next;
@@ -301,6 +310,7 @@ static void on_goaway(struct plx_h3_conn *conn, uint64_t id)
 }
 
 const struct plx_h3_handler get_handler = {
+    .on_early = on_early,
     .on_open = on_open,
     .on_close = on_close,
     .on_streams_available = on_streams_available,
@@ -396,6 +406,7 @@ void *get_start(void *ctx, struct plx_core *core)
         if (i == 0) {
             cfg.session = g->session;
             cfg.session_len = g->session_len;
+            cfg.early_data = g->opts.early_data;
         }
         enum plx_err err = plx_core_connect(core, &cfg, &conn);
         if (err == PLX_OK)

@@ -33,7 +33,7 @@ struct get_opts {
     const char **outputs; // -o, in the order of the URLs; fewer is fine
     uint32_t output_count;
     const char *cacert, *ciphers, *groups, *session, *connect_to, *method, *keylog;
-    bool insecure, head, verbose, silent, include, fail;
+    bool insecure, head, verbose, silent, include, fail, early_data;
     struct plx_field *fields; // -H; name and value are NUL-terminated copies
     uint16_t field_count;
     char *data; // -d
@@ -66,7 +66,7 @@ struct get_origin {
     struct plx_h3_conn *conn;
     struct get_transfer *waiting, **waiting_tail;
     uint32_t running;
-    bool is_closed, has_session;
+    bool is_open, is_closed, has_session;
 };
 
 struct get {

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/crash.h"
 #include "get.h"
 
 static struct plx_engine *engine;
@@ -75,6 +76,7 @@ int main(int argc, char **argv)
     struct sigaction stop = {.sa_handler = on_signal}, ignore = {.sa_handler = SIG_IGN};
     int code;
 
+    crash_explain("plx-get");
     if (!get_options(&g.opts, argc, argv, &code)) {
         get_options_free(&g.opts);
         return code;

@@ -26,6 +26,7 @@ static const char help[] =
     "  --insecure, -k        do not verify the server\n"
     "  --connect-to ADDRESS:PORT  go there, whatever the URL's host is\n"
     "  --session FILE        resume from the session in FILE when there is one, and keep the new one there\n"
+    "  --early-data          with --session: send GET, HEAD and OPTIONS in early data (0-RTT) if the session allows it\n"
     "  --parallel N          requests at once on one connection (default 64)\n"
     "  --max-time SECONDS    give up after so long\n"
     "  --connect-timeout SECONDS  give up connecting after so long (default 10)\n"
@@ -45,6 +46,7 @@ enum {
     OPT_CACERT = 2000,
     OPT_CONNECT_TO,
     OPT_SESSION,
+    OPT_EARLY_DATA,
     OPT_PARALLEL,
     OPT_MAX_TIME,
     OPT_CONNECT_TIMEOUT,
@@ -139,6 +141,8 @@ static bool take_long(struct get_opts *o, int option, const char *value)
     case OPT_SESSION:
         o->session = value;
         return true;
+    case OPT_EARLY_DATA:
+        return o->early_data = true;
     case OPT_CIPHERS:
         o->ciphers = value;
         return true;
@@ -214,6 +218,7 @@ bool get_options(struct get_opts *o, int argc, char **argv, int *code)
         {"insecure", no_argument, NULL, 'k'},
         {"connect-to", required_argument, NULL, OPT_CONNECT_TO},
         {"session", required_argument, NULL, OPT_SESSION},
+        {"early-data", no_argument, NULL, OPT_EARLY_DATA},
         {"parallel", required_argument, NULL, OPT_PARALLEL},
         {"max-time", required_argument, NULL, OPT_MAX_TIME},
         {"connect-timeout", required_argument, NULL, OPT_CONNECT_TIMEOUT},
@@ -247,6 +252,10 @@ bool get_options(struct get_opts *o, int argc, char **argv, int *code)
             return false;
     o->urls = (const char **)argv + optind;
     o->url_count = (uint32_t)(argc - optind);
+    if (o->early_data && o->session == NULL) {
+        fprintf(stderr, "plx-get: --early-data needs --session FILE: a session allows it\n");
+        return false;
+    }
     if (o->url_count > 0)
         return true;
     fprintf(stderr, "plx-get: no URL. Try: plx-get --help\n");

@@ -74,6 +74,11 @@ void get_tick(void *ctx, struct plx_core *core, plx_time now)
 
 void get_say_connection(struct get *g, struct plx_h3_conn *conn)
 {
+    static const char *const early[] = {
+        [PLX_EARLY_NONE] = "",
+        [PLX_EARLY_REFUSED] = ", early data refused",
+        [PLX_EARLY_ACCEPTED] = ", early data accepted",
+    };
     struct plx_conn_info i;
     char peer[PLX_ADDR_STRLEN], local[PLX_ADDR_STRLEN];
 
@@ -83,8 +88,8 @@ void get_say_connection(struct get *g, struct plx_h3_conn *conn)
     get_clear_line(g);
     fprintf(stderr, "* connected to %s from %s\n", plx_addr_str(&i.peer, peer),
             plx_addr_str(&i.local, local));
-    fprintf(stderr, "* QUIC version %u, %s, %s, ALPN %s%s\n", i.version, i.cipher, i.group, i.alpn,
-            i.was_resumed ? ", resumed" : "");
+    fprintf(stderr, "* QUIC version %u, %s, %s, ALPN %s%s%s\n", i.version, i.cipher, i.group, i.alpn,
+            i.was_resumed ? ", resumed" : "", early[i.early]);
     fprintf(stderr, "* handshake %.3f ms, %s\n", (double)i.handshake.ns / 1e6,
             plx_engine_describe(g->engine));
 }

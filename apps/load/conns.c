@@ -16,25 +16,12 @@ enum {
 
 static const plx_dur session_wait = PLX_SEC(1); // for a ticket to resume from
 
-bool load_conn_wants(const struct load_conn *c)
+static bool has_room(const struct load_conn *c)
 {
     const struct load_opts *o = &c->worker->load->opts;
 
-    return c->state == CONN_OPEN && !c->is_blocked && c->in_flight < o->streams &&
+    return (c->state == CONN_OPEN || c->is_early) && !c->is_blocked && c->in_flight < o->streams &&
            (o->requests_per_conn == 0 || c->sent < o->requests_per_conn);
-}
-
-void load_conn_ready(struct load_conn *c, bool is_ready)
-{
-    struct load_worker *w = c->worker;
-
-    if (is_ready == c->is_ready)
-        return;
-    c->is_ready = is_ready;
-    if (is_ready)
-        TAILQ_INSERT_TAIL(&w->ready, c, ready);
-    else
-        TAILQ_REMOVE(&w->ready, c, ready);
 }
 
 // --- the end of one -----------------------------------------------------------------------------------------
@@ -99,13 +86,13 @@ static void replace(struct load_worker *w, bool is_later)
     load_conns_open(w);
 }
 
-void load_conn_settle(struct load_conn *c)
+void load_conn_settle_any(struct load_conn *c)
 {
     const struct load_opts *o = &c->worker->load->opts;
 
     if (c->state == CONN_OPEN && o->requests_per_conn > 0 && c->sent >= o->requests_per_conn)
         c->state = CONN_LEAVING;
-    load_conn_ready(c, load_conn_wants(c));
+    load_conn_ready(c, has_room(c));
     if (c->in_flight > 0)
         return;
     if (c->state == CONN_LEAVING && !waits_for_session(c)) {
@@ -134,6 +121,13 @@ void load_conns_close(struct load_worker *w)
 
 // --- what the transport says --------------------------------------------------------------------------------
 
+void load_conn_early(struct load_conn *c)
+{
+    c->is_early = true;
+    load_conn_settle(c);
+    load_pump(c->worker);
+}
+
 void load_conn_opened(struct load_conn *c)
 {
     struct load_worker *w = c->worker;
@@ -143,6 +137,7 @@ void load_conn_opened(struct load_conn *c)
 
     plx_conn_info(c->transport, &i);
     c->state = CONN_OPEN;
+    c->is_early = c->is_blocked = false;
     c->opened = now;
     w->opening--;
     w->open++;
@@ -150,10 +145,13 @@ void load_conn_opened(struct load_conn *c)
     w->progress_at = now;
     r->connections++;
     r->resumed += i.was_resumed;
+    r->early_accepted += i.early == PLX_EARLY_ACCEPTED;
+    r->early_refused += i.early == PLX_EARLY_REFUSED;
     if (w->has_begun && !w->has_ended)
         r->handshakes_in_window++;
     hist_add(&r->hist[HIST_HANDSHAKE], now.ns - c->due.ns);
-    load_stats_on_open(w);
+    if (load_stats_is_owed(w))
+        load_stats_ask(w);
     load_conn_settle(c);
     load_conns_open(w);
     load_pump(w);
@@ -228,6 +226,7 @@ void load_conn_closed(struct load_conn *c, const struct plx_close_info *why, boo
             count_lost(c->worker, why);
     }
     c->state = CONN_DEAD;
+    c->is_early = false;
     load_conn_ready(c, false);
 }
 
@@ -277,11 +276,11 @@ static bool open_one(struct load_worker *w, plx_time due)
         .own_port = !l->opts.shared_port,
         .session = w->session,
         .session_len = w->session_len,
+        .early_data = l->opts.early_data,
         .user = c,
     };
     TAILQ_REMOVE(&w->unused, c, ready);
     *c = (struct load_conn){.worker = w, .state = CONN_OPENING, .due = due};
-    LIST_INIT(&c->slots);
     enum plx_err err = plx_core_connect(w->core, &cfg, &c->transport);
     if (err == PLX_OK) {
         w->opening++;

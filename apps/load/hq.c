@@ -84,16 +84,28 @@ static void on_session(struct plx_conn *conn, const void *session, size_t len)
     load_conn_session(plx_conn_user(conn), session, len);
 }
 
+// Nothing more is said about its streams. With the last of its requests a connection may make way for another one.
+static void lose_slots(struct load_conn *c)
+{
+    struct load_worker *w = c->worker;
+
+    for (uint32_t i = 0, left = c->in_flight; left > 0 && i < w->slot_count; i++) {
+        struct load_slot *s = &w->slots[i];
+        if (s->conn != c)
+            continue;
+        left--;
+        load_slot_fail(s, s->is_cancelled ? ERROR_timeout : ERROR_lost);
+    }
+}
+
 static void on_close(struct plx_conn *conn, const struct plx_close_info *info)
 {
     struct load_conn *c = plx_conn_user(conn);
-    struct load_slot *s;
 
     if (c == NULL)
         return; // we left it
     load_conn_closed(c, info, c->state != CONN_OPENING);
-    while ((s = LIST_FIRST(&c->slots)) != NULL) // nothing more is said about its streams
-        load_slot_fail(s, s->is_cancelled ? ERROR_timeout : ERROR_lost);
+    lose_slots(c);
     load_conn_settle(c);
 }
 

@@ -52,7 +52,7 @@ struct load_opts {
     plx_dur duration, warmup, timeout, connect_timeout;
     double rate, conn_rate, churn;
     uint64_t start_at_ms; // Unix time, 0: now
-    bool hq, resume, shared_port, insecure, quiet, busy_poll, is_merge;
+    bool hq, resume, early_data, shared_port, insecure, quiet, busy_poll, is_merge;
     int cpus[128];
     unsigned cpu_count;
     int server_pid[64];
@@ -63,23 +63,20 @@ struct load_opts {
 
 enum load_conn_state { CONN_UNUSED, CONN_OPENING, CONN_OPEN, CONN_LEAVING /* no new requests */, CONN_DEAD };
 
-struct load_slot;
-
 struct load_conn {
     struct load_worker *worker;
     struct plx_conn *transport;
     struct plx_h3_conn *h3;
     TAILQ_ENTRY(load_conn) ready; // in worker->ready while is_ready; in worker->unused when unused
-    LIST_HEAD(, load_slot) slots; // requests in flight
     plx_time due, opened;         // due: when it should have been opened
     uint32_t in_flight;
     uint64_t sent, done;
     enum load_conn_state state;
-    bool is_ready, is_blocked /* the server allows no stream now */, is_ours /* we closed it */, was_goaway;
+    bool is_early /* requests may go before it is open */, is_ready,
+        is_blocked /* the server allows no stream now */, is_ours /* we closed it */, was_goaway;
 };
 
-struct load_slot { // a request in flight
-    LIST_ENTRY(load_slot) link;
+struct load_slot {          // a request in flight
     struct load_conn *conn; // NULL: free
     const struct load_item *item;
     struct plx_h3_req *req;
@@ -91,6 +88,16 @@ struct load_slot { // a request in flight
     bool is_complete, is_cancelled;
 };
 
+// Answers that differ in nothing that is reported: in one breath to requests of one breath most are like that. They are counted here, and
+// judged, and put into the figures, once.
+struct load_run {
+    const struct load_item *item;
+    plx_time due, first, at; // at: when they were complete
+    uint64_t received, count;
+    uint32_t crc;
+    uint16_t status;
+};
+
 struct load_again { // a request that must be sent again
     plx_time due;
     const struct load_item *item;
@@ -100,8 +107,10 @@ TAILQ_HEAD(load_conns, load_conn);
 
 struct load_stats {        // of the server, by its own account: server_stats.c
     struct load_slot slot; // of the request under way; its item is NULL
-    unsigned asked;        // 1: at the beginning of the window, 2: at its end
-    bool is_owed /* as soon as a connection is open */, is_under_way, has_failed;
+    unsigned wanted;       // 1: at the beginning of the window, 2: at its end
+    unsigned asked;        // of those: fewer while no connection is open, or none has a stream
+    plx_time until;        // the last is tried before this
+    bool is_under_way, has_failed;
     double first; // seconds, at the beginning
     char text[16384];
     size_t len;
@@ -120,6 +129,7 @@ struct load_worker {
     uint16_t index;
     enum load_phase phase;
     bool has_begun, has_ended;   // the window
+    bool is_one_by_one;          // a closed loop without end, one request in flight on each connection
     bool is_pump_owed;           // when all answers of this breath are through
     bool is_pumping, is_starved; // starved: something was due, and no stream was free
     struct report report;
@@ -150,9 +160,7 @@ struct load_worker {
     uint8_t *session; // --resume: the newest
     size_t session_len;
 
-    // Answers that came in one breath to requests that left in one have the same times: counted here, and put into the histograms when a
-    // different one comes, and at the end.
-    uint64_t run_request_ns, run_ttfb_ns, run_count;
+    struct load_run run; // the answers that came last
 
     struct load_stats stats; // worker 0's
 
@@ -201,22 +209,47 @@ const struct load_item *load_mix_pick(struct load_worker *w);
 bool load_worker_init(struct load_worker *w, struct load *l, uint16_t index);
 void load_worker_fini(struct load_worker *w);
 // server_stats.c
-void load_stats_ask(struct load_worker *w); // does nothing without --server-stats
-void load_stats_on_open(struct load_worker *w);
+void load_stats_want(struct load_worker *w); // does nothing without --server-stats
+void load_stats_ask(struct load_worker *w);  // what is owed, if it can be
+static inline bool load_stats_is_owed(const struct load_worker *w)
+{
+    return __builtin_expect(w->stats.asked < w->stats.wanted, 0);
+}
 bool load_stats_is(const struct load_slot *s);
 void load_stats_body(struct load_worker *w, const uint8_t *data, size_t len);
 void load_stats_end(struct load_worker *w);
 void load_stats_failed(struct load_worker *w);
 void load_stats_judge(struct load_worker *w); // at the end: what is to be remarked
 
-// requests.c, histograms
-void load_times_flush(struct load_worker *w);
 void *load_core_start(void *ctx, struct plx_core *core);
 void load_on_alarm(void *ctx, struct plx_core *core, plx_time now);
 void load_on_tick(void *ctx, struct plx_core *core, plx_time now);
 void load_core_stop(void *ctx, struct plx_core *core);
-void load_pump_soon(struct load_worker *w);
+
+// pump.c
+static inline plx_time load_at_step(plx_time first, double interval_ns, uint64_t step)
+{
+    return (plx_time){first.ns + (uint64_t)(interval_ns * (double)step)};
+}
+
+static inline plx_time load_next_due(const struct load_worker *w)
+{
+    return load_at_step(w->first, w->interval_ns, w->next);
+}
+
+bool load_is_due(const struct load_worker *w, plx_time now, plx_time *due);
 void load_pump(struct load_worker *w); // sends what is due as far as there is room
+void load_skip_until(struct load_worker *w, plx_time t);
+void load_pump_owe(struct load_worker *w);
+bool load_pump_next(struct load_conn *c); // after an answer on it
+// After an answer: the next request may leave.
+static inline void load_pump_soon(struct load_worker *w)
+{
+    if (!w->is_pump_owed)
+        load_pump_owe(w);
+}
+
+// worker.c, and what all of them ask
 void load_arm(struct load_worker *w);
 void load_finish_if_done(struct load_worker *w);
 bool load_is_in_window(const struct load_worker *w, plx_time t);
@@ -226,13 +259,34 @@ void load_give_up(struct load *l, const char *format, ...) __attribute__((format
 void load_conns_open(struct load_worker *w);                  // those that are missing
 void load_conn_open_due(struct load_worker *w, plx_time due); // one more, of a schedule
 void load_conn_churn(struct load_worker *w);
-void load_conn_ready(struct load_conn *c, bool is_ready);
-void load_conn_settle(struct load_conn *c); // after something about it has changed: has it room, is it over
+static inline void load_conn_ready(struct load_conn *c, bool is_ready)
+{
+    struct load_worker *w = c->worker;
+
+    if (is_ready == c->is_ready)
+        return;
+    c->is_ready = is_ready;
+    if (is_ready)
+        TAILQ_INSERT_TAIL(&w->ready, c, ready);
+    else
+        TAILQ_REMOVE(&w->ready, c, ready);
+}
+void load_conn_settle_any(struct load_conn *c);
+// After something about it has changed: has it room, is it over.
+static inline void load_conn_settle(struct load_conn *c)
+{
+    const struct load_opts *o = &c->worker->load->opts;
+
+    if (c->state != CONN_OPEN || o->requests_per_conn > 0)
+        load_conn_settle_any(c);
+    else
+        load_conn_ready(c, !c->is_blocked && c->in_flight < o->streams);
+}
+void load_conn_early(struct load_conn *c);
 void load_conn_opened(struct load_conn *c);
 void load_conn_closed(struct load_conn *c, const struct plx_close_info *why, bool was_open);
 void load_conn_session(struct load_conn *c, const void *session, size_t len);
 void load_conns_close(struct load_worker *w);
-bool load_conn_wants(const struct load_conn *c);
 
 // requests.c
 extern const struct plx_h3_handler load_h3_handler;
@@ -245,6 +299,7 @@ void load_slot_fail(struct load_slot *s, enum error_kind kind); // count, free
 void load_slot_again(struct load_slot *s);                      // to be sent on another connection
 void load_slot_free(struct load_slot *s);
 void load_slots_time_out(struct load_worker *w, plx_time now);
+void load_run_flush(struct load_worker *w); // puts the run into the figures
 
 // hq.c
 extern const struct plx_conn_handler load_hq_handler;

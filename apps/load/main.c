@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/crash.h"
 #include "load.h"
 
 static struct load load; // the signal handler's way to it
@@ -53,6 +54,16 @@ static void raise_file_limit(void)
     }
 }
 
+// What has no more to say than fits a few packets needs nobody to space them. RFC 9002 section 7.7: bursts are to be paced, or limited to the initial
+// window; all that is in flight on a connection at once is below that, as a rule, or was asked for with -m.
+static bool has_uploads(const struct load *l)
+{
+    for (uint32_t i = 0; i < l->item_count; i++)
+        if (l->items[i].body_len > 1024)
+            return true;
+    return false;
+}
+
 static bool make_engine(struct load *l, char *err, size_t err_len)
 {
     static const char *const alpn[] = {"hq-interop"};
@@ -89,6 +100,8 @@ static bool make_engine(struct load *l, char *err, size_t err_len)
     cfg.conns_max = (uint32_t)(conns * 2 + 1024);
     cfg.handshakes_max = (uint32_t)(conns < 4096 ? conns + 512 : 4608);
     cfg.streams_max = (uint32_t)(conns * (2 * o->streams + 16) + 16384);
+    cfg.no_pacing = !has_uploads(l);
+    cfg.no_udp_check = true;
     cfg.stream_window = 1 << 20;
     cfg.conn_window = 16 << 20;
     if (!port_opts_apply(&l->opts.port, &cfg, err, err_len) ||
@@ -230,6 +243,7 @@ int main(int argc, char **argv)
     struct load *l = &load;
     int code;
 
+    crash_explain("plx-load");
     if (!load_options(&l->opts, argc, argv, &code)) {
         load_options_free(&l->opts);
         return code;

@@ -25,6 +25,7 @@ static const char help[] =
     "      --requests-per-conn N  then the connection is closed, and another one opened (with --conn-rate: default 1)\n"
     "      --churn N         N connections per second are closed and opened anew\n"
     "      --resume          resume TLS sessions, from the second connection on\n"
+    "      --early-data      with --resume: send the first requests in early data (0-RTT) where the session allows it\n"
     "  -t, --workers N       cores (default 1)\n"
     "      --cpus LIST       where they run, for example 2,3 or 4-7\n"
     "      --start-at TIME   begin at that Unix time (seconds): many machines on one clock\n"
@@ -71,6 +72,7 @@ enum {
     OPT_PER_CONN,
     OPT_CHURN,
     OPT_RESUME,
+    OPT_EARLY_DATA,
     OPT_CPUS,
     OPT_START_AT,
     OPT_DATA,
@@ -109,6 +111,7 @@ static const struct option longs[] = {
     {"requests-per-conn", required_argument, NULL, OPT_PER_CONN},
     {"churn", required_argument, NULL, OPT_CHURN},
     {"resume", no_argument, NULL, OPT_RESUME},
+    {"early-data", no_argument, NULL, OPT_EARLY_DATA},
     {"workers", required_argument, NULL, 't'},
     {"threads", required_argument, NULL, 't'},
     {"cpus", required_argument, NULL, OPT_CPUS},
@@ -396,6 +399,8 @@ static bool take_amount(struct load_opts *o, int option, const char *value)
         return parse_number(value, 1, UINT64_MAX / 2, &o->requests_per_conn);
     case OPT_RESUME:
         return o->resume = true;
+    case OPT_EARLY_DATA:
+        return o->early_data = true;
     case OPT_CPUS:
         return read_numbers(value, o->cpus, 128, &o->cpu_count, true);
     case OPT_START_AT:
@@ -415,6 +420,8 @@ static const char *fill_in(struct load_opts *o)
         return "--rate and --conn-rate exclude each other: --rate with --churn N opens N connections per second";
     if (o->server_stats != NULL && (o->hq || o->server_pid_count > 0))
         return "--server-stats asks over HTTP/3, and is instead of --server-pid: not with it, nor with --hq";
+    if (o->early_data && (!o->resume || o->hq))
+        return "--early-data needs --resume, whose sessions allow it, and is of HTTP/3: not with --hq";
     if (o->conn_rate > 0 && o->churn > 0)
         return "--conn-rate and --churn exclude each other: its connections end by themselves";
     if (o->conn_rate > 0 && o->requests_per_conn == 0)

@@ -190,6 +190,9 @@ static void print_outcome(const struct report *r, FILE *out)
         (unsigned long long)r->connections, (unsigned long long)r->resumed,
         (unsigned long long)r->connections_failed, (unsigned long long)r->connections_lost,
         per((double)r->handshakes_in_window * 1e9, r->window_ns));
+    if (r->early_accepted + r->early_refused > 0)
+        fprintf(out, "early data   %llu connections accepted, %llu refused\n",
+                (unsigned long long)r->early_accepted, (unsigned long long)r->early_refused);
 }
 
 static void print_network(const struct report *r, FILE *out)

@@ -17,7 +17,6 @@ struct load_slot *load_slot_take(struct load_conn *c, const struct load_item *it
     struct load_slot *s = w->free_slots[--w->free_count];
 
     *s = (struct load_slot){.conn = c, .item = item, .due = due, .sent = now};
-    LIST_INSERT_HEAD(&c->slots, s, link);
     c->in_flight++;
     w->in_flight++;
     return s;
@@ -28,7 +27,6 @@ void load_slot_free(struct load_slot *s)
     struct load_conn *c = s->conn;
     struct load_worker *w = c->worker;
 
-    LIST_REMOVE(s, link);
     s->conn = NULL;
     w->free_slots[w->free_count++] = s;
     c->in_flight--;
@@ -92,23 +90,6 @@ void load_slot_received(struct load_slot *s, const uint8_t *data, size_t len)
         s->crc = (uint32_t)crc32(s->crc, data, (unsigned)len);
 }
 
-void load_times_flush(struct load_worker *w)
-{
-    hist_add_many(&w->report.hist[HIST_REQUEST], w->run_request_ns, w->run_count);
-    hist_add_many(&w->report.hist[HIST_TTFB], w->run_ttfb_ns, w->run_count);
-    w->run_count = 0;
-}
-
-static void times_add(struct load_worker *w, uint64_t request_ns, uint64_t ttfb_ns)
-{
-    if (request_ns != w->run_request_ns || ttfb_ns != w->run_ttfb_ns) {
-        load_times_flush(w);
-        w->run_request_ns = request_ns;
-        w->run_ttfb_ns = ttfb_ns;
-    }
-    w->run_count++;
-}
-
 // ERROR_COUNT: it is as expected.
 static enum error_kind check(const struct load_slot *s)
 {
@@ -123,32 +104,71 @@ static enum error_kind check(const struct load_slot *s)
     return ERROR_COUNT;
 }
 
+void load_run_flush(struct load_worker *w)
+{
+    const struct load_run *run = &w->run;
+    struct report *r = &w->report;
+    uint64_t n = run->count;
+
+    w->run.count = 0;
+    r->all_ok += n;
+    if (w->has_begun && !w->has_ended)
+        r->answered_in_window += n;
+    if (n == 0 || !load_is_in_window(w, run->due))
+        return;
+    r->ok += n;
+    if (run->status > 0 && run->status < STATUS_COUNT)
+        r->status[run->status] += n;
+    hist_add_many(&r->hist[HIST_REQUEST], run->at.ns - run->due.ns, n);
+    hist_add_many(&r->hist[HIST_TTFB], (run->first.ns > 0 ? run->first.ns : run->at.ns) - run->due.ns, n);
+}
+
+static bool is_of_run(const struct load_run *run, const struct load_slot *s, plx_time now)
+{
+    return run->at.ns == now.ns && run->due.ns == s->due.ns && run->first.ns == s->first.ns &&
+           run->received == s->received && run->item == s->item && run->status == s->status &&
+           run->crc == s->crc;
+}
+
+static void end_wrong(struct load_slot *s, enum error_kind wrong)
+{
+    struct load_worker *w = s->conn->worker;
+    struct report *r = &w->report;
+
+    if (w->has_begun && !w->has_ended)
+        r->answered_in_window++;
+    if (load_is_in_window(w, s->due) && s->status < STATUS_COUNT && s->status > 0)
+        r->status[s->status]++;
+    load_slot_fail(s, wrong);
+}
+
 void load_slot_end(struct load_slot *s)
 {
     struct load_conn *c = s->conn;
     struct load_worker *w = c->worker;
-    struct report *r = &w->report;
     plx_time now = plx_core_now(w->core);
-    enum error_kind wrong = check(s);
-    bool is_counted = load_is_in_window(w, s->due);
 
-    w->progress_at = now;
     c->done++;
-    if (w->has_begun && !w->has_ended)
-        r->answered_in_window++;
-    if (is_counted && s->status < STATUS_COUNT && s->status > 0)
-        r->status[s->status]++;
-    if (wrong != ERROR_COUNT) {
-        load_slot_fail(s, wrong);
-        return;
+    if (!is_of_run(&w->run, s, now)) {
+        enum error_kind wrong = check(s);
+        w->progress_at = now;
+        if (wrong != ERROR_COUNT) {
+            end_wrong(s, wrong);
+            return;
+        }
+        load_run_flush(w);
+        w->run = (struct load_run){.item = s->item,
+                                   .due = s->due,
+                                   .first = s->first,
+                                   .at = now,
+                                   .received = s->received,
+                                   .crc = s->crc,
+                                   .status = s->status};
     }
-    r->all_ok++;
-    if (is_counted) {
-        r->ok++;
-        times_add(w, now.ns - s->due.ns, (s->first.ns > 0 ? s->first.ns : now.ns) - s->due.ns);
-    }
+    w->run.count++;
     load_slot_free(s);
-    settle(c);
+    if (!load_pump_next(c))
+        settle(c);
 }
 
 // Walks all slots: now and then, not per request.
@@ -200,6 +220,21 @@ static size_t on_body(struct plx_h3_req *req, const uint8_t *data, size_t len)
     return len;
 }
 
+// All of an answer at once, of a kind that has come before: most are.
+static bool on_answer(struct plx_h3_req *req, const struct plx_h3_head *head, const uint8_t *body, size_t len)
+{
+    struct load_slot *s = plx_h3_req_user(req);
+
+    if (s == NULL || load_stats_is(s))
+        return false;
+    plx_h3_req_set_user(req, NULL);
+    s->status = head->status;
+    s->first = plx_core_now(s->conn->worker->core);
+    load_slot_received(s, body, len);
+    load_slot_end(s);
+    return true;
+}
+
 static void on_end(struct plx_h3_req *req, const struct plx_field *trailers, uint16_t count)
 {
     struct load_slot *s = plx_h3_req_user(req);
@@ -235,6 +270,16 @@ static void on_closed(struct plx_h3_req *req, uint64_t code, bool is_peer)
 }
 
 // --- connections --------------------------------------------------------------------------------------------
+
+static void on_early(struct plx_h3_conn *h3)
+{
+    struct load_conn *c = plx_h3_conn_user(h3);
+
+    if (c == NULL)
+        return;
+    c->h3 = h3;
+    load_conn_early(c);
+}
 
 static void on_open(struct plx_h3_conn *h3)
 {
@@ -280,17 +325,20 @@ static void on_close(struct plx_h3_conn *h3, struct plx_conn *transport, const s
 
     if (c == NULL)
         return; // we left it
-    load_conn_closed(c, why, h3 != NULL);
+    (void)h3;   // there from early data on
+    load_conn_closed(c, why, c->state != CONN_OPENING);
     settle(c); // its requests hear on_closed next, one by one
 }
 
 const struct plx_h3_handler load_h3_handler = {
+    .on_early = on_early,
     .on_open = on_open,
     .on_close = on_close,
     .on_streams_available = on_streams_available,
     .on_session = on_session,
     .on_response = on_response,
     .on_body = on_body,
+    .on_answer = on_answer,
     .on_end = on_end,
     .on_closed = on_closed,
     .on_goaway = on_goaway,

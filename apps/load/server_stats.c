@@ -9,17 +9,10 @@
 
 #include "load.h"
 
+static const plx_dur patience = PLX_SEC(1); // at the end, for a stream
 static const char metric[] = "plx_cpu_seconds_total ";
 
-static struct load_conn *any_open(struct load_worker *w)
-{
-    for (uint32_t i = 0; i < w->conn_count; i++)
-        if (w->conns[i].state == CONN_OPEN && w->conns[i].h3 != NULL)
-            return &w->conns[i];
-    return NULL;
-}
-
-static bool ask(struct load_conn *c, const struct load *l, struct load_slot *slot)
+static bool ask_on(struct load_conn *c, const struct load *l, struct load_slot *slot)
 {
     const char *path = l->opts.server_stats, *authority = l->items->authority;
     struct plx_h3_head head = {
@@ -34,26 +27,44 @@ static bool ask(struct load_conn *c, const struct load *l, struct load_slot *slo
     return plx_h3_request(c->h3, &head, false, slot, &slot->req) == PLX_OK;
 }
 
+static void give_up(struct load_stats *t)
+{
+    t->has_failed = true;
+    t->asked = t->wanted;
+}
+
+// Without a warm-up the window begins before there is a connection; and one whose streams are all in use has none for this. So it is tried
+// on all of them, and again when an answer or a connection has come: at the end not for ever.
 void load_stats_ask(struct load_worker *w)
 {
     struct load_stats *t = &w->stats;
-    struct load_conn *c = any_open(w);
+    bool is_late = t->wanted == 2 && plx_core_now(w->core).ns > t->until.ns, is_any = false;
 
-    if (w->load->opts.server_stats == NULL || t->is_under_way)
-        return;
-    t->is_owed =
-        c == NULL && t->asked == 0; // without a warm-up the window begins before there is a connection
-    if (t->is_owed)
-        return;
-    t->asked++;
-    t->len = 0;
-    t->is_under_way = c != NULL && ask(c, w->load, &t->slot);
-    t->has_failed |= !t->is_under_way; // no connection, or no stream on it
+    for (uint32_t i = 0; i < w->conn_count && load_stats_is_owed(w) && !t->is_under_way; i++) {
+        struct load_conn *c = &w->conns[i];
+        if (c->state != CONN_OPEN || c->h3 == NULL)
+            continue;
+        is_any = true;
+        t->len = 0;
+        t->is_under_way = ask_on(c, w->load, &t->slot);
+        t->asked += t->is_under_way;
+    }
+    if (load_stats_is_owed(w) && !t->is_under_way && t->wanted == 2 && (is_late || !is_any))
+        give_up(t);
 }
 
-void load_stats_on_open(struct load_worker *w)
+void load_stats_want(struct load_worker *w)
 {
-    if (w->stats.is_owed)
+    struct load_stats *t = &w->stats;
+
+    if (w->load->opts.server_stats == NULL)
+        return;
+    t->has_failed |= load_stats_is_owed(w); // the window is over before its beginning could be asked for
+    t->wanted++;
+    t->until = (plx_time){plx_core_now(w->core).ns + patience.ns};
+    if (t->has_failed)
+        give_up(t); // the second alone says nothing
+    else
         load_stats_ask(w);
 }
 
@@ -98,6 +109,8 @@ void load_stats_end(struct load_worker *w)
         t->first = now;
     else
         w->report.server_cpu_us = (uint64_t)((now - t->first) * 1e6);
+    if (load_stats_is_owed(w))
+        load_stats_ask(w);
     load_finish_if_done(w);
 }
 

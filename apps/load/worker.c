@@ -14,12 +14,7 @@
 
 #include "load.h"
 
-static const plx_dur scan_every = PLX_MS(250), late_from = PLX_MS(1);
-
-static plx_time at_step(plx_time first, double interval_ns, uint64_t step)
-{
-    return (plx_time){first.ns + (uint64_t)(interval_ns * (double)step)};
-}
+static const plx_dur scan_every = PLX_MS(250);
 
 static plx_time earlier(plx_time a, plx_time b)
 {
@@ -63,12 +58,15 @@ static uint64_t server_cpu(struct load *l)
 
 static void window_begin(struct load_worker *w)
 {
+    load_run_flush(w);
     w->has_begun = true;
+    if (TAILQ_EMPTY(&w->ready) || w->free_count == 0)
+        load_skip_until(w, w->load->begin);
     plx_core_stats(w->core, &w->at_begin);
     if (w->index == 0) {
         w->load->client_cpu_us = load_cpu_own_us();
         w->load->server_cpu_us = server_cpu(w->load);
-        load_stats_ask(w);
+        load_stats_want(w);
     }
 }
 
@@ -80,10 +78,12 @@ static void window_end(struct load_worker *w)
     struct plx_core_stats b;
     plx_time now = plx_core_now(w->core);
 
+    load_run_flush(w);
     w->has_ended = true;
     plx_core_stats(w->core, &b);
     r->datagrams_rx = b.datagrams_rx - a->datagrams_rx;
     r->datagrams_tx = b.datagrams_tx - a->datagrams_tx;
+    r->udp_unchecked = b.udp_unchecked - a->udp_unchecked;
     r->bytes_rx = b.bytes_rx - a->bytes_rx;
     r->bytes_tx = b.bytes_tx - a->bytes_tx;
     r->packets_rx = b.packets_rx - a->packets_rx;
@@ -96,138 +96,8 @@ static void window_end(struct load_worker *w)
     if (w->index == 0) {
         r->client_cpu_us = load_cpu_own_us() - l->client_cpu_us;
         r->server_cpu_us = server_cpu(l) - l->server_cpu_us;
-        load_stats_ask(w);
+        load_stats_want(w);
     }
-}
-
-// --- what is due --------------------------------------------------------------------------------------------
-
-static plx_time next_due(const struct load_worker *w)
-{
-    return at_step(w->first, w->interval_ns, w->next);
-}
-
-// The moment for which the next request was meant. False: none is due now.
-static bool is_due(const struct load_worker *w, plx_time now, plx_time *due)
-{
-    if (w->again_count > 0) {
-        *due = w->again[w->again_first].due;
-        return w->phase != PHASE_DONE;
-    }
-    if (w->phase == PHASE_DONE ||
-        (w->quota_left == 0 && now.ns >= w->load->begin.ns /* -n speaks of the window */))
-        return false;
-    if (w->interval_ns == 0) {
-        *due = now;
-        return w->phase == PHASE_RUN;
-    }
-    *due = next_due(w);
-    return due->ns <= now.ns && due->ns < w->load->end.ns;
-}
-
-static void count_sent(struct load_worker *w, plx_time due, plx_time now)
-{
-    struct report *r = &w->report;
-
-    r->all_sent++;
-    if (!load_is_in_window(w, due))
-        return;
-    r->requests++;
-    if (w->quota_left != UINT64_MAX)
-        w->quota_left--;
-    if (w->interval_ns == 0)
-        return;
-    uint64_t late = now.ns - due.ns;
-    if (late < late_from.ns)
-        return;
-    if (due.ns <= w->no_room_at.ns) {
-        r->waited++;
-        return;
-    }
-    r->late++;
-    r->late_max_ns = late > r->late_max_ns ? late : r->late_max_ns;
-}
-
-// What the schedule, or the ring of those to be sent again, has handed out.
-static void take_due(struct load_worker *w, plx_time due, plx_time now)
-{
-    if (w->again_count > 0) {
-        w->again_first = (w->again_first + 1) % w->slot_count;
-        w->again_count--;
-        w->report.all_sent++; // it has been counted otherwise
-        return;
-    }
-    if (w->interval_ns > 0)
-        w->next++;
-    count_sent(w, due, now);
-}
-
-static void send_on(struct load_conn *c, plx_time due, plx_time now)
-{
-    struct load_worker *w = c->worker;
-    const struct load_item *item = w->again_count > 0 ? w->again[w->again_first].item : load_mix_pick(w);
-    struct load_slot *s = load_slot_take(c, item, due, now);
-    enum plx_err err = w->load->opts.hq ? load_hq_send(c, s) : load_request_send(c, s);
-
-    if (err == PLX_OK) {
-        c->sent++;
-        take_due(w, due, now);
-        if (w->interval_ns > 0 || w->quota_left != UINT64_MAX)
-            load_conn_ready(
-                c,
-                false); // behind the others. In a closed loop all get what they have room for: one after the other
-        load_conn_settle(c);
-        return;
-    }
-    load_slot_free(s);
-    if (err == PLX_ERR_CLOSED)
-        c->state = CONN_LEAVING;
-    else if (err == PLX_ERR_INVALID)
-        load_give_up(w->load, "%s: the server takes no request with a head of this size", item->path);
-    c->is_blocked = true;
-    load_conn_settle(c);
-}
-
-// In a closed loop each answer makes room for a request. They are sent when all answers of the breath are through: the alarm of a
-// moment that has come runs behind them, in the same breath. A schedule does not wait for that.
-void load_pump_soon(struct load_worker *w)
-{
-    if (w->interval_ns > 0 || w->phase == PHASE_WAIT) {
-        load_pump(w);
-        load_finish_if_done(w);
-        return;
-    }
-    if (w->is_pump_owed || w->phase == PHASE_DONE)
-        return;
-    w->is_pump_owed = true;
-    plx_core_alarm(w->core, plx_core_now(w->core));
-}
-
-void load_pump(struct load_worker *w)
-{
-    plx_time due, now = plx_core_now(w->core);
-
-    if (w->is_pumping)
-        return;
-    w->is_pumping = true;
-    if (w->is_starved)
-        w->no_room_at = now; // up to now there was no room
-    w->is_starved = false;
-    while (is_due(w, now, &due)) {
-        struct load_conn *c = TAILQ_FIRST(&w->ready);
-        if (c == NULL || w->free_count == 0) {
-            w->is_starved = w->interval_ns > 0;
-            if (w->is_starved)
-                w->no_room_at = now;
-            break;
-        }
-        send_on(c, due, now);
-    }
-    w->is_pumping = false;
-    if (w->phase == PHASE_RUN && w->quota_left == 0)
-        w->phase = PHASE_DRAIN;
-    if (w->interval_ns > 0)
-        load_arm(w); // in a closed loop no answer moves the next moment
 }
 
 // --- time ---------------------------------------------------------------------------------------------------
@@ -248,11 +118,11 @@ void load_arm(struct load_worker *w)
     else if (!w->has_ended)
         at = l->end;
     if (w->phase == PHASE_RUN && w->conn_interval_ns > 0)
-        at = earlier(at, at_step(w->first_conn, w->conn_interval_ns, w->next_conn));
+        at = earlier(at, load_at_step(w->first_conn, w->conn_interval_ns, w->next_conn));
     if (w->phase == PHASE_RUN && w->churn_interval_ns > 0)
-        at = earlier(at, at_step(w->first_conn, w->churn_interval_ns, w->next_churn + 1));
-    if (w->interval_ns > 0 && !w->is_starved && next_due(w).ns < l->end.ns && w->quota_left > 0)
-        at = earlier(at, next_due(w));
+        at = earlier(at, load_at_step(w->first_conn, w->churn_interval_ns, w->next_churn + 1));
+    if (w->interval_ns > 0 && !w->is_starved && load_next_due(w).ns < l->end.ns && w->quota_left > 0)
+        at = earlier(at, load_next_due(w));
     plx_core_alarm(w->core, at);
 }
 
@@ -277,13 +147,13 @@ void load_on_alarm(void *ctx, struct plx_core *core, plx_time now)
     }
     for (uint64_t had = UINT64_MAX;
          w->phase == PHASE_RUN && w->conn_interval_ns > 0 && had != w->next_conn;) {
-        plx_time due = at_step(w->first_conn, w->conn_interval_ns, w->next_conn);
+        plx_time due = load_at_step(w->first_conn, w->conn_interval_ns, w->next_conn);
         had = w->next_conn;
         if (due.ns <= now.ns)
             load_conn_open_due(w, due);
     }
     while (w->phase == PHASE_RUN && w->churn_interval_ns > 0 &&
-           at_step(w->first_conn, w->churn_interval_ns, w->next_churn + 1).ns <= now.ns) {
+           load_at_step(w->first_conn, w->churn_interval_ns, w->next_churn + 1).ns <= now.ns) {
         w->next_churn++;
         load_conn_churn(w);
     }
@@ -308,6 +178,8 @@ static void scan(struct load_worker *w, plx_time now)
     w->missing += w->missing_later;
     w->missing_later = 0;
     load_conns_open(w);
+    if (load_stats_is_owed(w))
+        load_stats_ask(w);
     load_pump(w);
     if (l->opts.requests > 0 && w->in_flight == 0 && now.ns > w->progress_at.ns + 3 * l->opts.timeout.ns)
         load_give_up(l, "no progress: nothing was answered for %.0f s", 3 * (double)l->opts.timeout.ns / 1e9);
@@ -320,7 +192,8 @@ void load_on_tick(void *ctx, struct plx_core *core, plx_time now)
 
     if (w == NULL || w->phase == PHASE_WAIT)
         return;
-    atomic_store_explicit(&w->shown_answers, w->report.all_ok + w->report.all_failed, memory_order_relaxed);
+    atomic_store_explicit(&w->shown_answers, w->report.all_ok + w->run.count + w->report.all_failed,
+                          memory_order_relaxed);
     atomic_store_explicit(&w->shown_errors, w->report.all_failed + w->report.connections_failed,
                           memory_order_relaxed);
     atomic_store_explicit(&w->shown_in_flight, w->in_flight, memory_order_relaxed);
@@ -341,10 +214,10 @@ static void count_unsent(struct load_worker *w)
 {
     struct report *r = &w->report;
 
-    for (; w->interval_ns > 0 && w->quota_left > 0 && next_due(w).ns < w->load->end.ns &&
+    for (; w->interval_ns > 0 && w->quota_left > 0 && load_next_due(w).ns < w->load->end.ns &&
            w->load->end.ns != PLX_NEVER.ns;
          w->next++) {
-        if (!load_is_in_window(w, next_due(w)))
+        if (!load_is_in_window(w, load_next_due(w)))
             continue;
         r->requests++;
         r->failed++;
@@ -367,11 +240,11 @@ void load_finish_if_done(struct load_worker *w)
     plx_time due, now = plx_core_now(w->core);
     bool is_late = l->end.ns != PLX_NEVER.ns && now.ns > l->end.ns + l->opts.timeout.ns + PLX_SEC(1).ns;
 
-    if (!is_late && (w->in_flight > 0 || is_due(w, now, &due)))
+    if (!is_late && (w->in_flight > 0 || load_is_due(w, now, &due)))
         return;
     if (!w->has_ended)
         window_end(w);
-    if (w->stats.is_under_way && !is_late)
+    if ((w->stats.is_under_way || load_stats_is_owed(w)) && !is_late)
         return;
     w->phase = PHASE_DONE; // from here on nothing is sent
     for (uint32_t i = 0; i < w->slot_count && w->in_flight > 0; i++)
@@ -383,7 +256,7 @@ void load_finish_if_done(struct load_worker *w)
             load_slot_fail(&w->slots[i], ERROR_timeout);
         }
     count_unsent(w);
-    load_times_flush(w);
+    load_run_flush(w);
     if (w->stats.is_under_way)
         plx_h3_req_set_user(w->stats.slot.req, NULL);
     load_conns_close(w);
@@ -417,12 +290,14 @@ bool load_worker_init(struct load_worker *w, struct load *l, uint16_t index)
     w->slot_count = w->conn_count * (uint32_t)o->streams;
     w->quota = w->quota_left = o->requests > 0 ? share(o->requests, index, n) : UINT64_MAX;
     w->interval_ns = interval(o->rate, n);
+    w->is_one_by_one =
+        o->streams == 1 && o->rate == 0 && o->requests == 0 && o->requests_per_conn == 0 && !o->hq;
     w->conn_interval_ns = interval(o->conn_rate, n);
     w->churn_interval_ns = interval(o->churn, n);
     // Workers take turns, so that the whole of them keeps the rate evenly.
-    w->first = at_step(l->start, w->interval_ns / n, index);
-    w->first_conn =
-        at_step(l->start, (w->conn_interval_ns > 0 ? w->conn_interval_ns : w->churn_interval_ns) / n, index);
+    w->first = load_at_step(l->start, w->interval_ns / n, index);
+    w->first_conn = load_at_step(
+        l->start, (w->conn_interval_ns > 0 ? w->conn_interval_ns : w->churn_interval_ns) / n, index);
     w->conns = calloc(w->conn_count + 1u, sizeof *w->conns);
     w->slots = calloc(w->slot_count + 1u, sizeof *w->slots);
     w->free_slots = calloc(w->slot_count + 1u, sizeof(void *));
@@ -469,7 +344,7 @@ void load_core_stop(void *ctx, struct plx_core *core)
     (void)ctx;
     if (w->has_begun && !w->has_ended) // interrupted
         window_end(w);
-    load_times_flush(w);
+    load_run_flush(w);
     if (w->index == 0)
         load_stats_judge(w);
     w->phase = PHASE_DONE;

@@ -82,6 +82,11 @@ static bool has_conditions(const struct plx_h3_head *head)
     return false;
 }
 
+static bool is_get(const struct plx_h3_head *head)
+{
+    return head->method.len == 3 && memcmp(head->method.p, "GET", 3) == 0;
+}
+
 // Section 13.2.2, in its order. 0: go on.
 static uint16_t precondition(const struct plx_h3_head *head, const struct file *f)
 {
@@ -176,11 +181,12 @@ void answer_get(struct site *s, const struct plx_h3_head *head, struct answer *a
     memset(a, 0, offsetof(struct answer, location));
     a->location[0] = a->range[0] = '\0';
     a->is_head = head->method.len == 4 && memcmp(head->method.p, "HEAD", 4) == 0;
-    if (!a->is_head && !(head->method.len == 3 && memcmp(head->method.p, "GET", 3) == 0)) {
+    if (!a->is_head && !is_get(head)) {
         refuse(a, 405);
         return;
     }
-    a->file = site_route(s, &head->path);
+    if ((a->file = site_route(s, &head->path)) != NULL)
+        a->file->users++;
     if (a->file == NULL && path_to_name((const char *)head->path.p, head->path.len, name) < 0) {
         refuse(a, head->path.len >= NAME_MAX_LEN ? 414 : 400);
         return;
@@ -219,6 +225,14 @@ void answer_get(struct site *s, const struct plx_h3_head *head, struct answer *a
         snprintf(a->range, sizeof a->range, "bytes */%llu", (unsigned long long)f->size);
         refuse(a, 416);
     }
+}
+
+struct plx_h3_block *answer_prepared(struct site *s, const struct plx_h3_head *head)
+{
+    if (!is_get(head) || has_conditions(head))
+        return NULL;
+    const struct file *f = site_route(s, &head->path);
+    return f != NULL ? f->block : NULL;
 }
 
 // --- saying it ----------------------------------------------------------------------------------------------

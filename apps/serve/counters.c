@@ -82,6 +82,10 @@ static void write_all(const struct site *s, struct text *t)
     counter(t, "plx_connections_opened_total", "Connections, failed handshakes included.", c.conns_opened);
     counter(t, "plx_handshakes_total", "Handshakes that completed.", c.handshakes_ok);
     counter(t, "plx_handshakes_resumed_total", "Of them, resumed.", c.resumed);
+    counter(t, "plx_early_data_accepted_total", "Handshakes with early data (0-RTT) that was accepted.",
+            c.early_accepted);
+    counter(t, "plx_early_data_refused_total", "Handshakes with early data that was refused.",
+            c.early_refused);
     counter(t, "plx_handshakes_failed_total", "Handshakes that failed.", c.handshakes_failed);
     counter(t, "plx_datagrams_received_total", "UDP datagrams.", c.datagrams_rx);
     counter(t, "plx_datagrams_sent_total", "UDP datagrams.", c.datagrams_tx);

@@ -255,12 +255,18 @@ static int open_name(struct site *s, const char *name, struct stat *st, bool *wa
     return fd;
 }
 
-static struct file *use(struct site *s, struct file *f)
+// It was asked for just now.
+static inline void touch(struct site *s, struct file *f)
 {
     if (s->newest.older != f) {
         ring_remove(f);
         ring_front(s, f);
     }
+}
+
+static struct file *use(struct site *s, struct file *f)
+{
+    touch(s, f);
     f->users++;
     return f;
 }
@@ -281,14 +287,25 @@ static struct route *route_of(struct site *s, const struct plx_span *path)
 }
 _Static_assert(ROUTES == 1 << (64 - 57), "the top bits choose");
 
+static bool leads(const struct route *r, const struct plx_span *path)
+{
+    return r != NULL && r->file != NULL && r->len == path->len && memcmp(r->path, path->p, path->len) == 0;
+}
+
 struct file *site_route(struct site *s, const struct plx_span *path)
 {
-    const struct route *r = route_of(s, path);
+    const struct route *r = s->last_route;
 
-    if (r->file == NULL || r->len != path->len || memcmp(r->path, path->p, path->len) != 0 ||
-        plx_core_now(s->core).ns - r->file->checked.ns >= check_every.ns)
+    if (!leads(r, path)) {
+        r = route_of(s, path);
+        if (!leads(r, path))
+            return NULL;
+        s->last_route = r;
+    }
+    if (plx_core_now(s->core).ns - r->file->checked.ns >= check_every.ns)
         return NULL;
-    return use(s, r->file);
+    touch(s, r->file);
+    return r->file;
 }
 
 void site_route_add(struct site *s, const struct plx_span *path, struct file *f)

@@ -70,21 +70,11 @@ static void serve_counters(struct site *s, struct plx_h3_req *req, const struct 
         plx_h3_cancel(req, PLX_H3_INTERNAL_ERROR);
 }
 
-static void on_request(struct plx_h3_req *req, const struct plx_h3_head *head, bool has_body)
+static void serve_file(struct site *s, struct plx_h3_req *req, const struct plx_h3_head *head)
 {
-    struct site *s = site_of(req);
     struct answer a;
     bool is_streaming;
 
-    (void)has_body; // a body that nobody asked for is read and thrown away
-    if (path_is(head, s->opts->echo)) {
-        serve_echo(s, req, head);
-        return;
-    }
-    if (path_is(head, s->opts->counters)) {
-        serve_counters(s, req, head);
-        return;
-    }
     answer_get(s, head, &a);
     enum plx_err err = answer_send(req, &a, &is_streaming);
     struct request *r = NULL;
@@ -108,6 +98,26 @@ static void on_request(struct plx_h3_req *req, const struct plx_h3_head *head, b
         file_release(a.file);
     if (err != PLX_OK && err != PLX_ERR_CLOSED)
         plx_h3_cancel(req, PLX_H3_INTERNAL_ERROR);
+}
+
+static void on_request(struct plx_h3_req *req, const struct plx_h3_head *head, bool has_body)
+{
+    struct site *s = site_of(req);
+
+    (void)has_body; // a body that nobody asked for is read and thrown away
+    // What has an answer ready is neither of the resources below: their paths never come to be routes.
+    struct plx_h3_block *block = s->log == NULL ? answer_prepared(s, head) : NULL;
+    if (block != NULL) {
+        enum plx_err err = plx_h3_respond_block(req, block);
+        if (err != PLX_OK && err != PLX_ERR_CLOSED)
+            plx_h3_cancel(req, PLX_H3_INTERNAL_ERROR);
+    } else if (path_is(head, s->opts->echo)) {
+        serve_echo(s, req, head);
+    } else if (path_is(head, s->opts->counters)) {
+        serve_counters(s, req, head);
+    } else {
+        serve_file(s, req, head);
+    }
 }
 
 static size_t on_body(struct plx_h3_req *req, const uint8_t *data, size_t len)

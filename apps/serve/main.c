@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/crash.h"
 #include "serve.h"
 
 static struct plx_engine *engine;
@@ -81,6 +82,7 @@ static bool make_engine(struct serve *v, char *err, size_t err_len)
     cfg.hibernated_max = (uint32_t)o->hibernated_max;
     cfg.idle_timeout = PLX_MS(o->idle_timeout_ms);
     cfg.tickets = (uint32_t)o->tickets;
+    cfg.early_data = o->early_data;
     cfg.key_update_packets = o->key_update_packets;
     cfg.keylog_file = o->keylog;
     cfg.ciphersuites = o->ciphers;
@@ -153,6 +155,7 @@ int main(int argc, char **argv)
     char err[512] = "";
     int code;
 
+    crash_explain("plx-serve");
     if (!serve_options(&v.opts, argc, argv, &code)) {
         serve_config_free(&v.opts);
         return code;

@@ -29,6 +29,7 @@ static const char help[] =
     "                        X25519MLKEM768:X25519:P-256:P-384)\n"
     "  --crypto NAME         packet protection: ipsecmb, openssl, or ipsecmb:sse, :avx2, :avx512 (default the best here)\n"
     "  --tickets N           session tickets per handshake (default 1, 0: no resumption)\n"
+    "  --early-data          answer GET, HEAD and OPTIONS in early data (0-RTT), which may be replayed\n"
     "  --key-update N        new packet keys after N packets (default: only near the cipher's limit)\n"
     "  --conns N --handshakes N --streams N  most of each per worker (default 16384, 2048, 12 per connection)\n"
     "  --buffers MIB         memory for send and receive buffers per worker (default 512)\n"
@@ -69,6 +70,7 @@ enum {
     OPT_GROUPS,
     OPT_CRYPTO,
     OPT_TICKETS,
+    OPT_EARLY_DATA,
     OPT_KEY_UPDATE,
     OPT_CONNS,
     OPT_HANDSHAKES,
@@ -192,6 +194,7 @@ static bool take_option(struct serve_opts *o, int option, const char *value, int
     case OPT_GROUPS: o->groups = value; return true;
     case OPT_CRYPTO: o->crypto = value; return true;
     case OPT_BUSY_POLL: return o->busy_poll = true;
+    case OPT_EARLY_DATA: return o->early_data = true;
     case OPT_KEYLOG: o->keylog = value; return true;
     case OPT_STATS: return o->stats = true;
     case 'q': return o->quiet = true;
@@ -235,6 +238,7 @@ static const struct option longs[] = {
     {"groups", required_argument, NULL, OPT_GROUPS},
     {"crypto", required_argument, NULL, OPT_CRYPTO},
     {"tickets", required_argument, NULL, OPT_TICKETS},
+    {"early-data", no_argument, NULL, OPT_EARLY_DATA},
     {"key-update", required_argument, NULL, OPT_KEY_UPDATE},
     {"conns", required_argument, NULL, OPT_CONNS},
     {"handshakes", required_argument, NULL, OPT_HANDSHAKES},

@@ -38,7 +38,7 @@ struct serve_opts {
     uint64_t workers, conns_max, handshakes_max, streams_max, buffer_memory, cache_memory, idle_timeout_ms,
         hibernate_after_ms, hibernated_max, grace_ms, tickets;
     uint64_t key_update_packets;
-    bool busy_poll, quiet, has_hq, stats;
+    bool busy_poll, quiet, has_hq, stats, early_data;
     struct port_opts port;
     void *config; // what the strings of a configuration file live in
 };
@@ -88,6 +88,8 @@ struct site { // of one worker
     int root; // folder
     struct file *bucket[CACHE_BUCKETS];
     struct route routes[ROUTES];
+    const struct route
+        *last_route;    // that led to a file last: nearly everybody asks for the same; NULL: none yet
     struct file newest; // ring of cached files by last use: newest.older is the newest
     uint64_t cached_bytes;
     struct block *free_blocks;
@@ -109,7 +111,7 @@ bool site_init(struct site *s, const struct serve_opts *opts, struct plx_core *c
 void site_fini(struct site *s);
 // The file of that name, with one user more; NULL and an HTTP status in *status. `wants_slash`: it is a folder, and the name lacks its slash.
 struct file *site_open(struct site *s, const char *name, uint16_t *status, bool *wants_slash);
-// The same for a path that was resolved before, and whose file has been looked at lately; NULL: take the long way.
+// The same for a path that was resolved before, and whose file has been looked at lately, without a user; NULL: take the long way.
 struct file *site_route(struct site *s, const struct plx_span *path);
 // The long way has led to this file.
 void site_route_add(struct site *s, const struct plx_span *path, struct file *f);
@@ -126,6 +128,8 @@ struct answer {
     char range[80];                  // content-range
 };
 void answer_get(struct site *s, const struct plx_h3_head *head, struct answer *a);
+// What answer_get() and answer_send() would come to, when it is the whole of a small file that was answered with before; NULL: ask them.
+struct plx_h3_block *answer_prepared(struct site *s, const struct plx_h3_head *head);
 enum plx_err answer_send(struct plx_h3_req *req, const struct answer *a, bool *is_streaming);
 const char *status_text(uint16_t status);
 

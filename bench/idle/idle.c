@@ -18,9 +18,10 @@
 #include "drivers/loop/loop.h"
 #include "engine/clock.h"
 #include "engine/engine.h"
+#include "engine/phase.h"
 #include "tests/sim/world.h"
 
-enum { OPENING_MAX = 64, PAGE = 4096 };
+enum { OPENING_MAX = 64, HANDSHAKES_MAX = 16384, PAGE = 4096 };
 
 static const char usage[] =
     "Usage: idle [OPTION...]\n"
@@ -61,6 +62,10 @@ static struct {
     size_t session_len;
     uint64_t server_ns; // busy breaths of the server since somebody set it to 0
 } w;
+
+// Phases of the server's breaths since somebody cleared them, and of all others.
+static struct plx_phases book, nowhere;
+struct plx_phases *plx_phases = &nowhere;
 
 // --- handlers -----------------------------------------------------------------------------------------------
 
@@ -138,7 +143,8 @@ static struct plx_engine *engine_new(struct plx_port *port, bool is_server)
     plx_engine_cfg_init(&e);
     e.port = port;
     e.conns_max = awake + 64;
-    e.handshakes_max = awake + 64; // a client's lasts until its ticket has come
+    e.handshakes_max =
+        (awake < HANDSHAKES_MAX ? awake : HANDSHAKES_MAX) + 64; // a client's lasts until its ticket has come
     e.streams_max = awake * 8 + 1024;
     e.hibernate_after = PLX_MS(opt.after);
     e.hibernated_max = opt.conns;
@@ -167,12 +173,21 @@ static struct plx_engine *engine_new(struct plx_port *port, bool is_server)
 static bool step(void)
 {
     bool did = plx_core_breath(w.ck, plx_clock_now());
+    uint64_t was[PLX_PHASE_COUNT];
     plx_time before = plx_clock_now();
 
+    memcpy(was, book.cycles, sizeof was);
+    book.is_in = PLX_PHASE_OTHER;
+    book.since = __builtin_ia32_rdtsc();
+    plx_phases = &book;
     if (plx_core_breath(w.sk, before)) {
+        plx_phase(PLX_PHASE_OTHER);
         w.server_ns += plx_time_since(plx_clock_now(), before).ns;
         did = true;
+    } else {
+        memcpy(book.cycles, was, sizeof was);
     }
+    plx_phases = &nowhere;
     return did;
 }
 
@@ -229,7 +244,7 @@ static void account(FILE *f, const char *side, const struct plx_core *k)
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         fprintf(f, "idle:   %-22s %6zu %8.2f %8.0f\n", table_name[i], sizeof *table[i]->v,
                 plx_table_count(table[i]) / n,
-                (double)resident(table[i]->v, (table[i]->mask + 1) * sizeof *table[i]->v) / n);
+                (double)resident(table[i]->v, table[i]->buckets * sizeof *table[i]->v) / n);
     fprintf(f, "idle:   %-22s %6d %8.2f %8.0f\n", "berths", PLX_BERTH_LEN,
             (double)(k->berths.count - k->berths.left) / n,
             (double)resident(k->berths.v, (size_t)k->berths.count * PLX_BERTH_LEN) / n);
@@ -302,6 +317,7 @@ static uint64_t ask(struct plx_h3_conn *h3)
 
     plx_check(plx_h3_request(h3, &head, false, NULL, &req) == PLX_OK);
     w.server_ns = 0;
+    memset(book.cycles, 0, sizeof book.cycles);
     plx_time limit = plx_time_after(plx_clock_now(), PLX_SEC(30));
     while (w.answered < want) {
         step();
@@ -319,12 +335,22 @@ static int by_size(const void *a, const void *b)
 struct waking {
     uint64_t *call, *first,
         *second; // ns: the client's call, the server's breaths for a request asleep and awake
+    uint64_t *phase[2][PLX_PHASE_COUNT]; // cycles of those breaths
+    double cycles_per_ns;
     uint32_t count, were_awake;
 };
+
+static void phases_keep(struct waking *m, unsigned which)
+{
+    for (unsigned p = 0; p < PLX_PHASE_COUNT; p++)
+        m->phase[which][p][m->count] = book.cycles[p];
+}
 
 static void wake_some(struct waking *m)
 {
     unsigned seed = 1;
+    uint64_t cycles = __builtin_ia32_rdtsc();
+    plx_time begun = plx_clock_now();
 
     while (m->count < opt.wake) {
         struct idle_conn *c = &w.conns[(uint32_t)rand_r(&seed) % opt.conns];
@@ -343,8 +369,15 @@ static void wake_some(struct waking *m)
             plx_check(woken == c->h3);
         }
         m->first[m->count] = ask(c->h3);
-        m->second[m->count++] = ask(c->h3);
+        phases_keep(m, 0);
+        m->second[m->count] = ask(c->h3);
+        phases_keep(m, 1);
+        m->count++;
     }
+    m->cycles_per_ns =
+        (double)(__builtin_ia32_rdtsc() - cycles) / (double)plx_time_since(plx_clock_now(), begun).ns;
+    for (unsigned p = 0; p < 2 * PLX_PHASE_COUNT; p++)
+        qsort(m->phase[p / PLX_PHASE_COUNT][p % PLX_PHASE_COUNT], m->count, sizeof **m->phase[0], by_size);
     qsort(m->call, m->count, sizeof *m->call, by_size);
     qsort(m->first, m->count, sizeof *m->first, by_size);
     qsort(m->second, m->count, sizeof *m->second, by_size);
@@ -429,6 +462,18 @@ static void report(FILE *f, double opening, const uint64_t *base, const uint64_t
         (unsigned long long)m->second[high], (unsigned long long)m->second[low]);
 }
 
+static void phases_say(FILE *f, const struct waking *m)
+{
+    static const char *const name[] = {"other",   "receive", "parse", "find", "unmask", "open",
+                                       "deliver", "timers",  "build", "seal", "mask",   "send"};
+
+    fprintf(f, "idle: server, ns by phase, medians: a request asleep, the next one\n");
+    for (unsigned p = 0; p < PLX_PHASE_COUNT; p++)
+        fprintf(f, "idle:   %-22s %6.0f %8.0f\n", name[p],
+                (double)m->phase[0][p][m->count / 2] / m->cycles_per_ns,
+                (double)m->phase[1][p][m->count / 2] / m->cycles_per_ns);
+}
+
 int main(int argc, char **argv)
 {
     struct waking m = {0};
@@ -449,8 +494,11 @@ int main(int argc, char **argv)
     m.call = calloc(opt.wake, sizeof *m.call);
     m.first = calloc(opt.wake, sizeof *m.first);
     m.second = calloc(opt.wake, sizeof *m.second);
+    for (unsigned p = 0; p < 2 * PLX_PHASE_COUNT; p++)
+        m.phase[p / PLX_PHASE_COUNT][p % PLX_PHASE_COUNT] = calloc(opt.wake, sizeof *m.first);
     plx_check(m.call != NULL && m.first != NULL && m.second != NULL);
     wake_some(&m);
+    phases_say(stderr, &m);
     report(stdout, opening, base, held, &m);
     if (opt.json != NULL) {
         FILE *f = fopen(opt.json, "w");
@@ -464,5 +512,7 @@ int main(int argc, char **argv)
     plx_h3_block_free(w.block);
     free(w.conns);
     free(m.call), free(m.first), free(m.second);
+    for (unsigned p = 0; p < 2 * PLX_PHASE_COUNT; p++)
+        free(m.phase[p / PLX_PHASE_COUNT][p % PLX_PHASE_COUNT]);
     return 0;
 }

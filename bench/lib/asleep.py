@@ -38,7 +38,7 @@ def markdown(r):
     return '\n'.join(['| | |', '|---|---|'] + [f'| {a} | {b} |' for a, b in rows])
 
 
-def main(argv):
+def main(argv, show=True):
     o = options(argv)
     program = os.path.join(o.build, 'bench', 'idle')
     if not os.path.exists(program):
@@ -52,5 +52,6 @@ def main(argv):
     if o.json:
         with open(o.json, 'w') as f:
             json.dump(figures, f, indent=1)
-    print(markdown(figures))
+    if show:
+        print(markdown(figures))
     return 0

@@ -3,7 +3,7 @@
 A cell is one server under one load:
 
     SYSTEM/PROTOCOL/BODY/mSTREAMS/cCONNECTIONS      pollux-udp/h3/64/m10/c64    nginx/h1-tls/1K/m1/c32    pollux-memif/h3/1G/m1/c1
-    SYSTEM/PROTOCOL-handshake/BODY/full|resumed     one request per connection  nginx/h3-handshake/64/resumed
+    SYSTEM/PROTOCOL-handshake/BODY/full|resumed|0rtt  one request per connection  nginx/h3-handshake/64/resumed
     SYSTEM/PROTOCOL-idle/BODY/cCONNECTIONS          held, hardly used           nginx/h3-idle/64/c10000
 
 The name says everything: any name of that form can be asked for, the standard ones are only the usual choice.
@@ -14,6 +14,8 @@ import re
 STANDARD = ('pollux-udp', 'pollux-xdp', 'pollux-memif', 'nginx', 'haproxy', 'caddy')  # pollux-nic wants a card and another machine
 SYSTEMS = {**{s: ('h3',) for s in ('pollux-udp', 'pollux-xdp', 'pollux-memif', 'pollux-nic')}, 'nginx': ('h3', 'h1-tls', 'h2-tls'), 'haproxy': ('h3', 'h1-tls', 'h2-tls'), 'caddy': ('h3',)}
 UNITS = {'': 1, 'K': 1 << 10, 'M': 1 << 20, 'G': 1 << 30}
+# Those that accept early data over QUIC: nginx 1.26 and haproxy 3.0 do not, with the OpenSSL that Debian 13 builds them with.
+HAS_EARLY_DATA = ('pollux-udp', 'pollux-xdp', 'pollux-memif', 'pollux-nic', 'caddy')
 HANDSHAKE_CONNS = 16  # so many at once: enough that the server never waits, few enough that no queue builds up
 
 
@@ -30,7 +32,7 @@ class Cell:
     size: int
     streams: int
     conns: int
-    handshake: str  # '', 'full' or 'resumed'
+    handshake: str  # '', 'full', 'resumed' or '0rtt'
     is_idle: bool = False
 
     def alone(self):
@@ -69,7 +71,7 @@ def number(text, letter, most):
 def parse(name):
     parts = name.split('/')
     if len(parts) not in (4, 5) or parts[0] not in SYSTEMS:
-        raise BadCell(f'{name!r}: expected SYSTEM/PROTOCOL/BODY/mSTREAMS/cCONNECTIONS or SYSTEM/PROTOCOL-handshake/BODY/full|resumed, '
+        raise BadCell(f'{name!r}: expected SYSTEM/PROTOCOL/BODY/mSTREAMS/cCONNECTIONS or SYSTEM/PROTOCOL-handshake/BODY/full|resumed|0rtt, '
                       f'SYSTEM one of {", ".join(SYSTEMS)}')
     system, protocol, body = parts[:3]
     is_handshake, is_idle = protocol.endswith('-handshake'), protocol.endswith('-idle')
@@ -80,15 +82,15 @@ def parse(name):
     if system == 'haproxy' and size > 2046 << 20:
         raise BadCell(f'{name}: haproxy serves no files, and its cache holds nothing above 2046M')
     if (is_handshake or is_idle) != (len(parts) == 4):
-        raise BadCell(f'{name}: a handshake cell ends with /full or /resumed, an idle cell with /cCONNECTIONS, any other with /mSTREAMS/cCONNECTIONS')
+        raise BadCell(f'{name}: a handshake cell ends with /full, /resumed or /0rtt, an idle cell with /cCONNECTIONS, any other with /mSTREAMS/cCONNECTIONS')
     if is_idle:
         return Cell(name, system, protocol, body, size, 1, number(parts[3], 'c', 65536), '', True)
     if is_handshake:
-        if parts[3] == '0rtt':
-            raise BadCell(f'{name}: plx-load does not do 0-RTT yet')
-        if parts[3] not in ('full', 'resumed'):
-            raise BadCell(f'{name}: a handshake is full or resumed')
-        if protocol == 'h2-tls' or (protocol == 'h1-tls' and parts[3] == 'resumed'):
+        if parts[3] not in ('full', 'resumed', '0rtt'):
+            raise BadCell(f'{name}: a handshake is full, resumed or 0rtt')
+        if parts[3] == '0rtt' and protocol == 'h3' and system not in HAS_EARLY_DATA:
+            raise BadCell(f'{name}: Debian 13\'s {system} accepts no early data over QUIC; {", ".join(HAS_EARLY_DATA)} do')
+        if protocol == 'h2-tls' or (protocol == 'h1-tls' and parts[3] != 'full'):
             raise BadCell(f'{name}: wrk measures full handshakes over h1-tls; nothing in Debian measures this one')
         return Cell(name, system, protocol, body, size, 1, HANDSHAKE_CONNS, parts[3])
     streams, conns = number(parts[3], 'm', 1000), number(parts[4], 'c', 65536)
@@ -108,7 +110,7 @@ def standard():
     for system, protocols in usual:
         names += [f'{system}/{p}/1G/m1/c1' for p in protocols]
     for system, protocols in usual:
-        names += [f'{system}/h3-handshake/64/{kind}' for kind in ('full', 'resumed')]
+        names += [f'{system}/h3-handshake/64/{kind}' for kind in ('full', 'resumed', '0rtt') if kind != '0rtt' or system in HAS_EARLY_DATA]
         names += [f'{system}/h1-tls-handshake/64/full'] if 'h1-tls' in protocols else []
     for system, protocols in usual:
         names += [f'{system}/{p}-idle/64/c10000' for p in protocols]

@@ -33,6 +33,7 @@ def options():
     p.add_argument('--section', action='append', choices=costs.KEYS, help='only this part; again for more')
     p.add_argument('--out', default='.', metavar='FOLDER', help='where cost.json and cost.html go (default: here)')
     ready.option_nice(p)
+    ready.option_fair(p)
     p.add_argument('--redraw', metavar='FILE', help='measure nothing: make the page again from a cost.json')
     g = p.add_argument_group('with a network card')
     g.add_argument('--port', metavar='PCI-ADDRESS', help='the card\'s port that the server takes, for example 0000:3b:00.0 (or a DPDK device, net_memif0,…)')
@@ -61,7 +62,7 @@ def options():
 
 def here(stack, o, say):
     """One bench for each network of this machine."""
-    return {net: stack.enter_context(runs.Bench(net, o.seconds, say=say, nice=o.nice)) for net in ('lo', 'veth')}
+    return {net: stack.enter_context(runs.Bench(net, o.seconds, say=say, nice=o.nice, is_fair=not o.as_they_come)) for net in ('lo', 'veth')}
 
 
 def over_there(stack, p, o, say):
@@ -74,7 +75,7 @@ def over_there(stack, p, o, say):
         stack.enter_context(there)
     except (wire.WireError, client.LoadError) as e:
         p.exit(1, f'bench/cost: {e}\n')
-    return {'wire': stack.enter_context(runs.Bench('wire', o.seconds, say=say, nice=o.nice, given={'nic': nic, 'wire': kernel}))}
+    return {'wire': stack.enter_context(runs.Bench('wire', o.seconds, say=say, nice=o.nice, is_fair=not o.as_they_come, given={'nic': nic, 'wire': kernel}))}
 
 
 def measured(p, o):

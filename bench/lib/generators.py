@@ -30,10 +30,12 @@ def plx_load(cell, site, net, server, seconds, rate=None):
     else:
         argv += ['-d', f'{seconds}s', '--warmup', f'{warmup(cell, rate)}s']
     if cell.handshake:
-        argv += ['--requests-per-conn', '1'] + (['--resume'] if cell.handshake == 'resumed' else [])
+        argv += ['--requests-per-conn', '1'] + {'full': [], 'resumed': ['--resume'], '0rtt': ['--resume', '--early-data']}[cell.handshake]
     if rate is not None:
         argv += ['--conn-rate' if cell.handshake else '--rate', str(max(1, int(rate)))]
-    if client.is_here and not cell.is_polling:
+    if has_window := servers.has_window(cell):
+        argv += ['--server-stats', servers.COUNTERS]
+    elif client.is_here and not cell.is_polling:
         argv += ['--server-pid', ','.join(str(p) for p in machine.family(server.pid))]
     argv += ['--connect-to', f'{net.address}:{server.port}', f'https://localhost:{server.port}/{cell.body}', *servers.port_options(cell, site, net, 'client')]
     cpu = server.cpu_seconds()
@@ -50,11 +52,11 @@ def plx_load(cell, site, net, server, seconds, rate=None):
             'failed': counts['all_failed'] + counts['connections_failed'] + counts['connections_lost'],
             'datagrams': counts['datagrams_rx'] + counts['datagrams_tx'], 'begun': counts['engine_requests'],
             'whole_requests': counts['all_ok'], 'whole_sent': counts['all_sent'], 'errors': {k: n for k, n in r['errors'].items() if n},
-            'resumed': counts['resumed'],
+            'resumed': counts['resumed'], 'early': counts['early_accepted'],
             'held': counts['connections'] - counts['connections_failed'] - counts['connections_lost'],
             'p50_us': latency['percentiles']['50'] / 1e3, 'p99_us': latency['percentiles']['99'] / 1e3,
             # From another machine plx-load cannot see the server's processes: their whole time then, by requests.
-            'server_cpu_s': counts['server_cpu_us'] / 1e6 if client.is_here else cpu * counts['answered_in_window'] / max(1, counts['all_ok']),
+            'server_cpu_s': counts['server_cpu_us'] / 1e6 if client.is_here or has_window else cpu * counts['answered_in_window'] / max(1, counts['all_ok']),
             'generator_busy_share': counts['busy_ns'] / max(1, counts['wall_ns']),
             # Over memif the generator polls as the server does: time of rounds that did work, for both.
             'generator_us_per_request': (counts['busy_ns'] / 1e3 if cell.system == 'pollux-memif' else counts['client_cpu_us'])

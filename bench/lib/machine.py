@@ -51,8 +51,8 @@ def family(pid):
     return out
 
 
-def cpu_seconds(pid):
-    """Processor time of the process and everything it started, that still runs."""
+def schedstat(pid, field):
+    """Seconds, of the process and everything it started that still runs, by task."""
     total = 0
     for p in family(pid):
         try:
@@ -61,8 +61,18 @@ def cpu_seconds(pid):
             continue
         for task in tasks:
             fields = read(f'/proc/{p}/task/{task}/schedstat').split()
-            total += int(fields[0]) if fields else 0
+            total += int(fields[field]) if fields else 0
     return total / 1e9
+
+
+def cpu_seconds(pid):
+    """Processor time of the process and everything it started, that still runs."""
+    return schedstat(pid, 0)
+
+
+def waited_seconds(pid):
+    """Time for which it wanted a processor and somebody else had it."""
+    return schedstat(pid, 1)
 
 
 def cpu_busy(cpu):

@@ -13,8 +13,12 @@ def option_nice(p):
                    help=f'priority of servers and generators (default {AHEAD}: ahead of whatever else runs; 10 to see that it works on a busy machine)')
 
 
+def option_fair(p):
+    p.add_argument('--as-they-come', action='store_true', help='repeat no run for where the host had put the two processors meanwhile (docs/measurement.md, Two processors)')
+
+
 TOOLS = ('ip', 'ethtool', 'taskset', 'openssl', 'perf', 'debootstrap')
-PROGRAMS = ('apps/plx-serve', 'apps/plx-load', 'bench/wire')
+PROGRAMS = ('apps/plx-serve', 'apps/plx-load', 'bench/wire', 'bench/cores', 'bench/idle', 'bench/twins', 'bench/shake')
 
 
 def make(p):

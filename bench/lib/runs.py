@@ -1,8 +1,10 @@
 """runs.py -- cells measured in turn, and what comes out: a median and a spread for each, never an average.
 
 A B C A B C …: what disturbs the machine for a while disturbs every system, not one. Each run has a server of its own, started and
-ended: saturation first, then (with another server) half of that rate for the latency.
+ended: saturation first, then (with another server) half of that rate for the latency. Meanwhile bench/twins watches where the host has put the
+two processors, and a run during which they were not neighbours is repeated, within limits (twins.py).
 """
+import contextlib
 import itertools
 import os
 import resource
@@ -17,13 +19,14 @@ import idle
 import machine
 import origin
 import servers
+import twins
 from net import AHEAD, Net
 
 NOISY = 20  # per cent of spread above which a figure is not to be believed
 PORTS = range(24000, 25000)
 TAGS = itertools.count()  # a namespace has a name of its own, whichever Bench made it
 KEYS = ('requests_per_second', 'server_cpu_us_per_request', 'server_cpu_s_per_gb', 'gbit_per_second', 'datagrams_per_request', 'p50_us', 'p99_us',
-        'failed', 'generator_us_per_request', 'generator_busy_share', 'foreign_cpu_share', 'handshakes_resumed',
+        'failed', 'generator_us_per_request', 'generator_busy_share', 'foreign_cpu_share', 'handshakes_resumed', 'handshakes_early',
         'printed_per_second', 'counted_per_second', 'connections_held', 'bytes_per_connection')
 
 
@@ -60,11 +63,12 @@ class Site:
 class Bench:
     """Runs of cells; a context manager that leaves nothing behind."""
 
-    def __init__(self, net, seconds, has_latency=True, say=lambda text: None, nice=AHEAD, given=None):
-        """given: nets that are there already: 'nic' for a card, and one under the name of `net`."""
+    def __init__(self, net, seconds, has_latency=True, say=lambda text: None, nice=AHEAD, given=None, is_fair=True):
+        """is_fair: runs are repeated where the processors were not neighbours; given: nets that are there already: 'nic' for a card, and one under the name of `net`."""
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # plx-load has a socket for each connection
         self.kind, self.seconds, self.has_latency, self.say, self.nice = net, seconds, has_latency, say, nice
+        self.credit = twins.Credit(is_fair)
         self.site, self.nets, self.ports = Site(), dict(given or {}), 0
         os.environ['PLX_PEERS_BIND'] = ''
 
@@ -93,39 +97,63 @@ class Bench:
                 generators.saturate(cell, self.site, net, server, 1)
 
     def once(self, cell):
-        """One run: the figures of this cell, as the JSON has them."""
+        """One run: the figures of this cell, as the JSON has them, and where the two processors were meanwhile."""
         net = self.net_of(cell)
         self.site.add(cell)
+        if cell.is_idle or not net.client.is_here:  # nearly all sleep, or a generator elsewhere
+            return {**self._figures(cell, net, lambda last: contextlib.nullcontext()), 'processors': None}
+        with twins.Watch() as watch:
+            out = self._figures(cell, net, watch.span)
+        return {**out, 'processors': twins.told(watch.samples)}
+
+    def _figures(self, cell, net, span):
+        """span(last): a context manager for what is measured, of which the last seconds count (None: all)."""
+        # plx-load has a warm-up before the time that it measures; what ends with a number of requests has none.
+        last = None if cell.is_download or cell.protocol != 'h3' else self.seconds + 0.2
         server = self.server(cell, net)
         try:
             self.prime(cell, net, server)
-            busy, began = machine.cpu_busy(servers.CPU)[0], time.monotonic()
-            got = (idle.measure(self, cell, net, server) if cell.is_idle else
-                   generators.saturate(cell, self.site, net, server, self.seconds))
+            busy, waited, began = machine.cpu_busy(servers.CPU)[0], machine.waited_seconds(server.pid), time.monotonic()
+            with span(last):
+                got = (idle.measure(self, cell, net, server) if cell.is_idle else
+                       generators.saturate(cell, self.site, net, server, self.seconds))
             busy, wall = machine.cpu_busy(servers.CPU)[0] - busy, time.monotonic() - began
-            whole = server.cpu_seconds()
+            whole, waited = server.cpu_seconds(), machine.waited_seconds(server.pid) - waited
         finally:
             account = server.stop()
+        if not got['requests'] and not cell.is_idle:
+            raise generators.LoadError(f'{cell.name}: no request was answered in the measured time; {"; ".join(got["notes"])}')
         if cell.is_polling:
             if account is None:
                 raise servers.ServerError(f'{cell.name}: plx-serve ended without its account; it said:\n{server.text()[-1500:]}')
-            # The account is that of its whole life; warm-up and handshakes are in it, and the requests of the warm-up too.
-            got['server_cpu_s'] = account[0] * got['requests'] / max(1, account[1])
-            foreign = None
+            # The account is that of its whole life; warm-up and handshakes are in it, and the requests of the warm-up too. With thousands of
+            # connections their handshakes would be most of it: the time measured alone, where plx-load was told it, is better.
+            if not got['server_cpu_s']:
+                got['server_cpu_s'] = account[0] * got['requests'] / max(1, account[1])
+            foreign = waited / wall  # it always wants the processor
         else:
             foreign = max(0, busy - whole) / wall
         out = figures(cell, got)
         out['foreign_cpu_share'] = foreign
-        if self.has_latency and not cell.is_download and not cell.is_idle and got['requests'] > 0:
+        if self.has_latency and not cell.is_download and not cell.is_idle:
             with self.server(cell, net) as server:
                 self.prime(cell, net, server)
-                half = generators.at_rate(cell, self.site, net, server, self.seconds, out['requests_per_second'] / 2)
+                with span(last):
+                    half = generators.at_rate(cell, self.site, net, server, self.seconds, out['requests_per_second'] / 2)
             if half:
                 out.update(p50_us=half.get('p50_us'), p99_us=half.get('p99_us'), failed=out['failed'] + half['failed'])
         return out
 
     def tried(self, cell):
-        """The same; a run that broke is {'error': …}."""
+        """A run, with those that were set aside for it; one that broke is {'error': …}."""
+        return self.credit.fair(cell.name, lambda: self._tried(cell))
+
+    def make_up(self, cells, results):
+        """When all runs are done: those that were elsewhere once more, with what is left of credit. results: {name: [figures, …]}."""
+        for cell in cells:
+            self.credit.make_up(cell.name, results[cell.name], lambda: self._tried(cell))
+
+    def _tried(self, cell):
         try:
             return self.once(cell)
         except (servers.ServerError, generators.LoadError) as e:
@@ -140,6 +168,7 @@ class Bench:
                 figure = self.tried(cell)
                 out[cell.name].append(figure)
                 on_run(cell, i, figure)
+        self.make_up(cells, out)
         return out
 
 
@@ -153,6 +182,7 @@ def figures(cell, got):
             'datagrams_per_request': got['datagrams'] / got['begun'] if got['begun'] else None,
             'p50_us': None, 'p99_us': None, 'failed': got['failed'], 'generator_us_per_request': got.get('generator_us_per_request'),
             'generator_busy_share': got.get('generator_busy_share'), 'handshakes_resumed': got.get('resumed') if cell.handshake else None,
+            'handshakes_early': got.get('early') if cell.handshake else None,
             'printed_per_second': got.get('printed'), 'counted_per_second': got.get('counted'), 'notes': got['notes'], 'failures': got.get('errors', {}),
             'connections_held': got.get('held') if cell.is_idle else None, 'bytes_per_connection': got.get('bytes_each')}
 
@@ -175,5 +205,6 @@ def summary(results):
             median[key] = statistics.median(values) if values else None
         wide = {key: spread([f.get(key) for f in good]) for key in ('requests_per_second', 'server_cpu_us_per_request', 'p50_us', 'p99_us')}
         is_noisy = any((wide[k] or 0) > NOISY for k in ('requests_per_second', 'server_cpu_us_per_request'))
-        cells[name] = {'median': median, 'spread_percent': wide, 'is_noisy': is_noisy, 'errors': len(figures_all) - len(good), 'runs': figures_all}
+        cells[name] = {'median': median, 'spread_percent': wide, 'is_noisy': is_noisy, 'errors': len(figures_all) - len(good), 'runs': figures_all,
+                       'by_place': twins.by_place(figures_all, ('requests_per_second', 'server_cpu_us_per_request', 'server_cpu_s_per_gb'))}
     return cells

@@ -63,10 +63,19 @@ def write(folder, name, text):
     return path
 
 
+COUNTERS = '/bench-counters'
+
+
+def has_window(cell):
+    """It polls, so its processor time says nothing, and plx-load asks it for its own account when the measured time begins and ends."""
+    return cell.is_polling and not (cell.handshake or cell.is_download or cell.is_idle)
+
+
 def pollux(cell, site, net, port, log):
     argv = [program('plx-serve'), '--listen', f'{net.address}:{port}', '--root', site.folder, '--cert', site.cert, '--key', site.key, '--stats',
             '--ciphers', 'TLS_AES_128_GCM_SHA256', '--groups', 'X25519', '--retry', 'never', '--grace', '200', '--conns', str(max(16384, 2 * cell.conns)),
-            '--streams', str(max(196608, cell.conns * (8 + 2 * cell.streams))), *(['--access-log', log] if log else [])]
+            '--streams', str(max(196608, cell.conns * (8 + 2 * cell.streams))), *(['--access-log', log] if log else []),
+            *(['--counters', COUNTERS] if has_window(cell) else []), *(['--early-data'] if cell.handshake == '0rtt' else [])]
     return argv + port_options(cell, site, net, 'server')
 
 
@@ -189,20 +198,9 @@ class Server:
         self.pid = self.popen.pid
         try:
             self._wait()
-            if cell.system == 'pollux-memif':
-                self._part_from_eal()
         except BaseException:
             self.stop()
             raise
-
-    def _part_from_eal(self):
-        """DPDK's memif driver lets go of the shared memory when the other side leaves, in a thread of its own that waits for nobody. On the worker's
-        own processor that thread runs in the middle of a burst, most likely while it waits for the ring's head: the worker's next step is a
-        segmentation fault. On another one the burst is over long before."""
-        others = set(range(os.cpu_count())) - {int(CPU)}
-        for tid in os.listdir(f'/proc/{self.pid}/task'):
-            if re.match('eal-intr|dpdk-intr', machine.read(f'/proc/{self.pid}/task/{tid}/comm')):
-                os.sched_setaffinity(int(tid), others)
 
     def text(self):
         return machine.read(self.log)

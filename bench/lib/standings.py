@@ -7,10 +7,11 @@ import math
 
 import cells as names
 import machine
+import twins
 from table import percent, text
 
 NETS = {'lo': 'loopback', 'veth': 'a veth pair, MTU 1500, no segmentation offload'}
-PACKET, TEN, FULL_PACKET, HANDSHAKE = 0.146, 0.0265, 0.140, {'full': 113.0, 'resumed': 98.0}  # µs: a request, one of ten, 1400 octets, OpenSSL
+PACKET, TEN, FULL_PACKET, HANDSHAKE = 0.146, 0.0265, 0.140, {'full': 113.0, 'resumed': 98.0, '0rtt': 103.0}  # µs: a request, one of ten, 1400 octets, OpenSSL
 US = 'pollux-udp'
 
 
@@ -27,7 +28,8 @@ def title(key, net):
     if kind == 'idle':
         return f'{conns:,} connections held'
     if kind in HANDSHAKE:
-        return f'{kind.capitalize()} handshakes, one request on each connection{over}'
+        kind = '0-RTT' if kind == '0rtt' else kind.capitalize()
+        return f'{kind} handshakes, one request on each connection{over}'
     if body == '1G':
         return f'A download of 1 GiB{over}'
     at_once = 'one request' if streams == 1 else f'{streams} requests'
@@ -123,6 +125,13 @@ def groups_of(report):
     return groups
 
 
+def where(report):
+    """Where the host had the two processors."""
+    cells = {f'{name} ({net})': c for net, cells in report['nets'].items() for name, c in cells.items()}
+    found = twins.remarks(cells)
+    return ['## Where the two processors were', '', found, ''] if found else []
+
+
 def markdown(report):
     m, groups = report['machine'], groups_of(report)
     noisy = sum(s['is_noisy'] for found in groups.values() for _, s in found)
@@ -131,4 +140,4 @@ def markdown(report):
                       f'medians; latency from {report["latency_runs"]}. Load of the machine before: {m["load_before"]:.1f}. {noisy} of {total} cells are marked as noisy '
                       '(spread above 20 %).', '', '## Cell by cell', '', *(table(key, net, found) for (key, net), found in groups.items()),
                       '## Where Pollux is not the best', '',
-                      f'Pollux over kernel sockets ({US}) against all that is not Pollux; noise is not taken out.', '', losses(groups)])
+                      f'Pollux over kernel sockets ({US}) against all that is not Pollux; noise is not taken out.', '', losses(groups), *where(report)])

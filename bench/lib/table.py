@@ -1,8 +1,11 @@
 """table.py -- a report as Markdown."""
+import json
+import os
 import re
 
 import machine
 import servers
+import twins
 
 ASK = {
     'nginx': (['nginx', '-v'], r'nginx/([\d.]+)'), 'haproxy': (['haproxy', '-v'], r'version ([\d.]+\S*)'),
@@ -10,9 +13,22 @@ ASK = {
 }
 
 
+def how_built(folder):
+    """In what a build differs from the one that tools/setup makes, as words behind the version; None where nothing is to be said."""
+    listed = machine.read(os.path.join(folder, 'meson-info', 'intro-buildoptions.json'))
+    if not listed:
+        return None
+    is_set = {o['name']: o['value'] for o in json.loads(listed)}
+    words = [w for w, applies in (('built with a profile', is_set.get('b_pgo') == 'use'), ('not linked at once', is_set.get('lto') is False),
+                                  (f'buildtype {is_set.get("buildtype")}', is_set.get('buildtype') != 'release'),
+                                  (f'for {is_set.get("march")}', is_set.get('march') != 'native')) if applies]
+    return '; '.join(words) or None
+
+
 def versions(cells):
     """Of everything that takes part."""
-    out = {'pollux': machine.version_of([servers.program('plx-serve'), '--version'], r'([\d.]+\S*)')}
+    ours, differs = machine.version_of([servers.program('plx-serve'), '--version'], r'([\d.]+\S*)'), how_built(servers.BUILD)
+    out = {'pollux': f'{ours} ({differs})' if differs else ours}
     protocols = {c.protocol for c in cells}
     wanted = {c.system for c in cells if not c.is_pollux} | ({'wrk', 'h2load'} if 'h1-tls' in protocols else set()) | ({'h2load'} if 'h2-tls' in protocols else set())
     for name in sorted(wanted):
@@ -51,6 +67,8 @@ def markdown(report):
     notes = {(name, re.sub(r'\d+', '', note)): f'{name}: {note}' for name, c in report['cells'].items() for r in c['runs'] for note in r.get('notes', [])}
     if noisy:
         lines += ['', f'**Too noisy** (spread above 20 %; not to be believed): {", ".join(noisy)}.']
+    if where := twins.remarks(report['cells']):
+        lines += ['', where]
     if broken:
         lines += ['', f'**Broken**: {", ".join(broken)}.']
     if notes:

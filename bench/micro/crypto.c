@@ -184,8 +184,7 @@ static void initial_step(uint32_t n, const void *arg)
 
 static void keys_step(uint32_t n, const void *arg)
 {
-    plx_keys_aead(backend, PLX_QUIC_V1, arg, &keys[n & 63]);
-    plx_keys_hp(backend, PLX_QUIC_V1, arg, &hp_keys[n & 63]);
+    plx_keys_both(backend, PLX_QUIC_V1, arg, &keys[n & 63], &hp_keys[n & 63]);
 }
 
 static void next_step(uint32_t n, const void *arg)

@@ -75,6 +75,12 @@ static void *io_open(void *arg, struct plx_h3_stream *hs, uint64_t *id)
     return &nothing;
 }
 
+static void *io_ask(void *arg, struct plx_h3_stream *hs, const struct plx_buf *buf, uint64_t *id)
+{
+    sent += buf->len;
+    return io_open(arg, hs, id);
+}
+
 static enum plx_err io_send(void *arg, void *ts, const struct plx_buf *bufs, uint16_t count, bool fin)
 {
     (void)arg, (void)ts, (void)fin;
@@ -121,6 +127,7 @@ static void io_notify(void *arg, void *ts, uint64_t below)
 static const struct plx_h3_io io = {
     .open_uni = io_open,
     .open_bidi = io_open,
+    .ask = io_ask,
     .send = io_send,
     .send_copy = io_send_copy,
     .reset = io_end,

@@ -56,6 +56,12 @@ static void on_one(void *arg, struct plx_stream *s)
     (void)arg, (void)s;
 }
 
+static size_t on_message(void *arg, struct plx_stream *s, const uint8_t *data, size_t len)
+{
+    on_stream(arg, s);
+    return on_data(arg, s, data, len, true);
+}
+
 static void on_available(void *arg, bool is_uni)
 {
     (void)arg, (void)is_uni;
@@ -72,8 +78,8 @@ static void released(struct plx_owner *o, const void *data, size_t len)
     b.released++;
 }
 
-static const struct plx_streams_events events = {on_stream, on_data, on_code,      on_code,
-                                                 on_one,    on_one,  on_available, on_wake};
+static const struct plx_streams_events events = {on_stream,    on_data, on_code,    on_code, on_one, on_one,
+                                                 on_available, on_wake, on_message, NULL /* a server */};
 
 // Writes all that there is and acknowledges it.
 static void flush(struct plx_streams *ss)

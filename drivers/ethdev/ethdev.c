@@ -1,9 +1,10 @@
 // ethdev.c -- any device that DPDK drives, as a port of frames.
 //
-// cfg->args: "NAME[,vlan=ID][,promiscuous]". NAME is the device as DPDK calls it ("net_af_xdp0", "0000:03:00.0"), or
+// cfg->args: "NAME[,vlan=ID][,promiscuous][,gather=US]". NAME is the device as DPDK calls it ("net_af_xdp0", "0000:03:00.0"), or
 // empty for the first there is. The tag of a VLAN is put on and checked in software (lib/net); what hardware could strip
 // stays on. All multicast groups are listened to, because neighbour discovery needs some; where a device cannot do that,
-// it listens to everything.
+// it listens to everything. gather: at least so many microseconds from one burst to the next (gather.h); what is good for AF_XDP unless
+// said, for all others 0.
 //
 // Each queue has its own mempool on the device's NUMA node. With several queues packets find theirs by flow rules on the connection ID
 // or by a hash of the UDP tuple (RSS), whichever the device can do: steer.h. caps->steering says what is in force.
@@ -27,6 +28,7 @@ struct wanted {
     char name[RTE_ETH_NAME_MAX_LEN];
     uint16_t vlan;
     bool promiscuous;
+    int gather_us; // -1: what the kind of device is best with
 };
 
 static bool word_is(const char *at, size_t len, const char *word)
@@ -34,12 +36,24 @@ static bool word_is(const char *at, size_t len, const char *word)
     return len == strlen(word) && memcmp(at, word, len) == 0;
 }
 
+// "KEY" and a number behind it, and nothing else.
+static bool word_has(const char *at, size_t len, const char *key, unsigned long *number)
+{
+    size_t skip = strlen(key);
+    char *end;
+
+    if (len <= skip || memcmp(at, key, skip) != 0 || at[skip] < '0' || at[skip] > '9')
+        return false;
+    *number = strtoul(at + skip, &end, 10);
+    return end == at + len;
+}
+
 static enum plx_err args_read(const char *args, struct wanted *w, char *err, size_t err_len)
 {
     const char *at = args == NULL ? "" : args;
     size_t len = strcspn(at, ",");
 
-    *w = (struct wanted){.vlan = 0};
+    *w = (struct wanted){.gather_us = -1};
     if (len >= sizeof w->name) {
         snprintf(err, err_len, "ethdev: device names are shorter than %zu characters", sizeof w->name);
         return PLX_ERR_INVALID;
@@ -47,16 +61,18 @@ static enum plx_err args_read(const char *args, struct wanted *w, char *err, siz
     memcpy(w->name, at, len);
     for (at += len; *at == ','; at += len) {
         len = strcspn(++at, ",");
-        char *end = NULL;
-        unsigned long vlan = len > 5 && memcmp(at, "vlan=", 5) == 0 ? strtoul(at + 5, &end, 10) : 0;
+        unsigned long number;
         if (word_is(at, len, "promiscuous")) {
             w->promiscuous = true;
-        } else if (end == at + len && vlan >= 1 && vlan <= 4094) {
-            w->vlan = (uint16_t)vlan;
+        } else if (word_has(at, len, "vlan=", &number) && number >= 1 && number <= 4094) {
+            w->vlan = (uint16_t)number;
+        } else if (word_has(at, len, "gather=", &number) && number <= ETHDEV_GATHER_MAX_US) {
+            w->gather_us = (int)number;
         } else {
             snprintf(err, err_len,
-                     "ethdev: unknown driver argument \"%.*s\"; there are vlan=1..4094 and promiscuous",
-                     (int)len, at);
+                     "ethdev: unknown driver argument \"%.*s\"; there are vlan=1..4094, promiscuous and "
+                     "gather=0..%d",
+                     (int)len, at, ETHDEV_GATHER_MAX_US);
             return PLX_ERR_INVALID;
         }
     }
@@ -245,13 +261,53 @@ static void steer_open(struct ethdev_port *p, const struct wanted *w, const stru
     ethdev_steer_say(&p->steer, &c, caps->steering, sizeof caps->steering);
 }
 
-static void caps_fill(const struct ethdev_port *p, const struct wanted *w, uint16_t mtu,
+static unsigned gather_set(struct ethdev_port *p, const struct wanted *w, const struct rte_eth_dev_info *info)
+{
+    bool is_xdp = strcmp(info->driver_name, "net_af_xdp") == 0;
+    unsigned us = w->gather_us >= 0 ? (unsigned)w->gather_us : is_xdp ? ETHDEV_GATHER_XDP_US : 0;
+
+    for (uint16_t i = 0; i < p->queue_count; i++)
+        p->queues[i].gather.most = us * (rte_get_tsc_hz() / 1000000);
+    return us;
+}
+
+// memif's driver takes its memory away in DPDK's interrupt thread: bursts and that thread take turns.
+static enum plx_err gate_set(struct ethdev_port *p, const struct rte_eth_dev_info *info, char *err,
+                             size_t err_len)
+{
+    if (strcmp(info->driver_name, "net_memif") != 0)
+        return PLX_OK;
+    if (!ethdev_gate_hire()) {
+        snprintf(
+            err, err_len,
+            "ethdev: DPDK's interrupt thread takes no handler of ours, and without one a memif is not safe; "
+            "are there file descriptors left (ulimit -n)?");
+        return PLX_ERR_SYSTEM;
+    }
+    p->is_gated = true;
+    for (uint16_t i = 0; i < p->queue_count; i++) {
+        p->queues[i].is_gated = true;
+        ethdev_gate_add(&p->queues[i].pass);
+    }
+    return PLX_OK;
+}
+
+static void gate_unset(struct ethdev_port *p)
+{
+    for (uint16_t i = 0; i < p->queue_count && p->is_gated; i++)
+        ethdev_gate_remove(&p->queues[i].pass);
+    if (p->is_gated)
+        ethdev_gate_dismiss();
+    p->is_gated = false;
+}
+
+static void caps_fill(struct ethdev_port *p, const struct wanted *w, uint16_t mtu,
                       const struct rte_eth_dev_info *info, struct plx_port_caps *caps)
 {
     struct rte_eth_conf conf = conf_of(info, p->queue_count);
     struct rte_ether_addr mac;
     struct rte_eth_link link;
-    char name[RTE_ETH_NAME_MAX_LEN] = "";
+    char name[RTE_ETH_NAME_MAX_LEN] = "", gathered[32] = "";
 
     rte_eth_dev_get_name_by_port(p->port_id, name);
     *caps = (struct plx_port_caps){
@@ -269,14 +325,17 @@ static void caps_fill(const struct ethdev_port *p, const struct wanted *w, uint1
     if (rte_eth_macaddr_get(p->port_id, &mac) == 0)
         memcpy(caps->mac, mac.addr_bytes, sizeof caps->mac);
     bool is_up = link_wait(p->port_id, &link);
+    unsigned us = gather_set(p, w, info);
+    if (us > 0)
+        snprintf(gathered, sizeof gathered, ", bursts of %u us", us);
     snprintf(caps->describe, sizeof caps->describe,
-             "DPDK %s (%s), %u queue%s%s, checksums: rx %s, tx %s, link %s", name, info->driver_name,
+             "DPDK %s (%s), %u queue%s%s, checksums: rx %s, tx %s, link %s%s", name, info->driver_name,
              p->queue_count, p->queue_count == 1 ? "" : "s",
              p->queue_count == 1                     ? ""
              : conf.rx_adv_conf.rss_conf.rss_hf != 0 ? " by RSS"
                                                      : " without RSS",
              caps->rx_csum ? "hardware" : "software", caps->tx_csum ? "hardware" : "software",
-             is_up ? "up" : "not up yet");
+             is_up ? "up" : "not up yet", gathered);
 }
 
 // --- the contract ------------------------------------------------------------------------------------------
@@ -286,6 +345,7 @@ static void ethdev_close(struct plx_port *port)
     struct ethdev_port *p = (struct ethdev_port *)port;
 
     ethdev_steer_close(&p->steer);
+    gate_unset(p);
     if (p->is_started)
         rte_eth_dev_stop(p->port_id);
     if (p->is_configured)
@@ -340,7 +400,9 @@ static enum plx_err ethdev_open(struct plx_port *port, const struct plx_port_cfg
             p->port_id); // a virtual device that knows neither passes everything anyway
     caps_fill(p, &w, mtu, &info, caps);
     steer_open(p, &w, cfg, &info, caps);
-    return PLX_OK;
+    if ((e = gate_set(p, &info, err, err_len)) != PLX_OK)
+        ethdev_close(port);
+    return e;
 }
 
 // Mempools keep a cache per thread only for threads that DPDK knows.

@@ -4,6 +4,7 @@
 // from the other by adding a constant, and a burst touches no table. The mbuf belongs to the queue's own mempool from
 // rx or take until give or tx, and the pool's per-thread cache makes both a copy of pointers.
 
+#include <rte_cycles.h>
 #include <rte_ether.h>
 #include <rte_ip.h>
 #include <rte_pause.h>
@@ -30,15 +31,31 @@ static uint16_t flags_of(const struct rte_mbuf *m)
     return (ip | l4) == good || ((ip | l4) == good6 && ip == 0) ? PLX_PKT_CSUM_OK : 0;
 }
 
+// What the device has; nothing while the gate is shut.
+static uint16_t burst_fetch(struct ethdev_queue *q, struct rte_mbuf **mbufs, uint16_t max)
+{
+    if (!q->is_gated)
+        return rte_eth_rx_burst(q->port_id, q->id, mbufs, max);
+    if (!ethdev_gate_enter(&q->pass))
+        return 0;
+    uint16_t got = rte_eth_rx_burst(q->port_id, q->id, mbufs, max);
+    ethdev_gate_leave(&q->pass);
+    return got;
+}
+
 uint16_t ethdev_rx(struct plx_port *port, uint16_t queue, struct plx_pkt **pkts, uint16_t max)
 {
     struct ethdev_queue *q = queue_of(port, queue);
     struct rte_mbuf *mbufs[ETHDEV_BURST_MAX];
-    uint64_t bytes = 0;
+    uint64_t bytes = 0, now = 0;
     uint16_t n = 0;
 
-    uint16_t got =
-        rte_eth_rx_burst(q->port_id, q->id, mbufs, max < ETHDEV_BURST_MAX ? max : ETHDEV_BURST_MAX);
+    max = max < ETHDEV_BURST_MAX ? max : ETHDEV_BURST_MAX;
+    if (q->gather.most > 0 && !ethdev_gather_is_due(&q->gather, now = rte_rdtsc()))
+        return 0;
+    uint16_t got = burst_fetch(q, mbufs, max);
+    if (q->gather.most > 0)
+        ethdev_gather_on_fetch(&q->gather, now, got, max);
     for (uint16_t i = 0; i < got; i++) {
         struct rte_mbuf *m = mbufs[i];
         if (m->nb_segs > 1) { // longer than the MTU: buffers are sized so that nothing we want needs two
@@ -87,16 +104,30 @@ static void offload_set(struct rte_mbuf *m)
     }
 }
 
+// False: it stayed shut for too long.
+static bool gate_pass(struct ethdev_queue *q)
+{
+    for (unsigned tries = 0; tries < ETHDEV_GATE_TRIES; tries++) {
+        if (ethdev_gate_enter(&q->pass))
+            return true;
+        rte_pause();
+    }
+    return false;
+}
+
 static void burst_send(struct ethdev_queue *q, struct rte_mbuf **mbufs, uint16_t count, uint16_t *sent)
 {
     uint16_t done = 0;
+    bool is_in = !q->is_gated || gate_pass(q);
 
-    for (unsigned tries = 0; done < count && tries < ETHDEV_TX_TRIES; tries++) {
+    for (unsigned tries = 0; is_in && done < count && tries < ETHDEV_TX_TRIES; tries++) {
         if (tries > 0)
             rte_pause();
         uint16_t n = rte_eth_tx_burst(q->port_id, q->id, mbufs + done, (uint16_t)(count - done));
         done = (uint16_t)(done + n);
     }
+    if (q->is_gated && is_in)
+        ethdev_gate_leave(&q->pass);
     if (done < count) { // the device is behind: waiting longer would hold up the whole core
         plx_counter_add(&q->stats.tx_dropped, count - done);
         rte_pktmbuf_free_bulk(mbufs + done, count - done);

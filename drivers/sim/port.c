@@ -110,9 +110,10 @@ static enum plx_err sim_open(struct plx_port *port, const struct plx_port_cfg *c
     }
     p->cap = (uint16_t)(mtu - SIM_OVERHEAD);
     p->slot_count = cfg->buffers > 0 ? cfg->buffers : SIM_TX_SLOTS;
-    p->slots = calloc(p->slot_count, sizeof *p->slots);
-    p->free = calloc(p->slot_count, sizeof(struct plx_pkt *));
-    p->mem = calloc(p->slot_count, p->cap);
+    // Nothing is cleared: take() writes whole slots, a sender its octets, and no more of the memory is touched than is sent at once.
+    p->slots = malloc(p->slot_count * sizeof *p->slots);
+    p->free = malloc(p->slot_count * sizeof(struct plx_pkt *));
+    p->mem = malloc((size_t)p->slot_count * p->cap);
     if (p->slots == NULL || p->free == NULL || p->mem == NULL) {
         free(p->slots), free(p->free), free(p->mem);
         snprintf(err, err_len, "sim: no memory for %u packets; ask for fewer buffers", p->slot_count);
@@ -185,6 +186,11 @@ static const struct plx_port_ops sim_ops = {
     .give = sim_give,
     .stats = sim_stats,
 };
+
+bool plx_sim_port_has_mail(const struct plx_port *port)
+{
+    return ((const struct sim_port *)port)->inbox != NULL;
+}
 
 struct plx_port *plx_sim_port_add(struct plx_sim_world *w, const struct plx_addr *ip, unsigned link)
 {

@@ -85,6 +85,8 @@ void plx_sim_advance(struct plx_sim_world *w, plx_time now);
 
 // When something can be received: now if something waits already, PLX_NEVER if nothing is under way.
 plx_time plx_sim_next(const struct plx_sim_world *w);
+// True when something waits for this endpoint, which must be one of a simulated world.
+bool plx_sim_port_has_mail(const struct plx_port *port);
 
 // Checks that every datagram's memory is in exactly one place. For tests.
 void plx_sim_verify(const struct plx_sim_world *w);

@@ -43,32 +43,31 @@ void sim_flight_give(struct plx_sim_world *w, struct sim_flight *f)
 
 // --- the heap ----------------------------------------------------------------------------------------------
 
-static bool is_earlier(const struct sim_flight *a, const struct sim_flight *b)
+static bool is_earlier(const struct sim_arrival *a, const struct sim_arrival *b)
 {
-    return a->arrives.ns != b->arrives.ns ? a->arrives.ns < b->arrives.ns : a->order < b->order;
+    return a->at.ns != b->at.ns ? a->at.ns < b->at.ns : a->order < b->order;
 }
 
 void sim_flight_launch(struct plx_sim_world *w, struct sim_flight *f, plx_time arrives)
 {
+    struct sim_arrival entry = {arrives, w->order++, f};
     uint32_t at = w->heap_count++;
 
-    f->arrives = arrives;
-    f->order = w->order++;
-    for (; at > 0 && is_earlier(f, w->heap[(at - 1) / 2]); at = (at - 1) / 2)
+    for (; at > 0 && is_earlier(&entry, &w->heap[(at - 1) / 2]); at = (at - 1) / 2)
         w->heap[at] = w->heap[(at - 1) / 2];
-    w->heap[at] = f;
+    w->heap[at] = entry;
 }
 
-static struct sim_flight *heap_pop(struct plx_sim_world *w)
+static struct sim_arrival heap_pop(struct plx_sim_world *w)
 {
-    struct sim_flight *first = w->heap[0], *last = w->heap[--w->heap_count];
+    struct sim_arrival first = w->heap[0], last = w->heap[--w->heap_count];
     uint32_t at = 0;
 
     for (;;) {
         uint32_t child = 2 * at + 1;
-        if (child + 1 < w->heap_count && is_earlier(w->heap[child + 1], w->heap[child]))
+        if (child + 1 < w->heap_count && is_earlier(&w->heap[child + 1], &w->heap[child]))
             child++;
-        if (child >= w->heap_count || !is_earlier(w->heap[child], last))
+        if (child >= w->heap_count || !is_earlier(&w->heap[child], &last))
             break;
         w->heap[at] = w->heap[child];
         at = child;
@@ -101,12 +100,13 @@ static struct sim_port *port_find(struct plx_sim_world *w, struct plx_addr *dst,
     return NULL;
 }
 
-static void deliver(struct plx_sim_world *w, struct sim_flight *f)
+static void deliver(struct plx_sim_world *w, struct sim_arrival arrival)
 {
+    struct sim_flight *f = arrival.flight;
     struct sim_link *l = &w->links[f->link];
     struct plx_addr to = f->pkt.peer;
     bool is_nat;
-    struct sim_port *p = port_find(w, &to, f->arrives, &is_nat);
+    struct sim_port *p = port_find(w, &to, arrival.at, &is_nat);
 
     if (p == NULL || !p->is_open) {
         if (p == NULL && is_nat)
@@ -119,7 +119,7 @@ static void deliver(struct plx_sim_world *w, struct sim_flight *f)
     l->stats.delivered++;
     f->pkt.peer = f->pkt.local;
     f->pkt.local = to;
-    f->pkt.time = f->arrives;
+    f->pkt.time = arrival.at;
     f->pkt.flags = PLX_PKT_CSUM_OK;
     f->next = NULL;
     *p->inbox_end = f;
@@ -130,7 +130,7 @@ void plx_sim_advance(struct plx_sim_world *w, plx_time now)
 {
     plx_check(plx_time_reached(w->now, now)); // time never goes back
     w->now = now;
-    while (w->heap_count > 0 && plx_time_reached(w->heap[0]->arrives, now))
+    while (w->heap_count > 0 && plx_time_reached(w->heap[0].at, now))
         deliver(w, heap_pop(w));
 }
 
@@ -139,7 +139,7 @@ plx_time plx_sim_next(const struct plx_sim_world *w)
     for (unsigned i = 0; i < w->port_count; i++)
         if (w->ports[i]->inbox != NULL)
             return w->now;
-    return w->heap_count > 0 ? w->heap[0]->arrives : PLX_NEVER;
+    return w->heap_count > 0 ? w->heap[0].at : PLX_NEVER;
 }
 
 // --- links -------------------------------------------------------------------------------------------------
@@ -171,12 +171,12 @@ struct plx_sim_link_stats plx_sim_link_stats(const struct plx_sim_world *w, unsi
 // Cuts everything from the arena; false when there is no memory for it.
 static bool world_alloc(struct plx_sim_world *w)
 {
-    size_t each = sizeof *w->flights + sizeof(struct sim_flight *) + w->mtu_max +
-                  PLX_SIM_LINKS_MAX * sizeof *w->links[0].queue;
+    size_t each =
+        sizeof *w->flights + sizeof *w->heap + w->mtu_max + PLX_SIM_LINKS_MAX * sizeof *w->links[0].queue;
     if (!plx_arena_init(&w->arena, w->flight_max * each + 64 * (4 + PLX_SIM_LINKS_MAX), PLX_NODE_ANY, false))
         return false;
     w->flights = plx_arena_alloc(&w->arena, w->flight_max * sizeof *w->flights, 64);
-    w->heap = plx_arena_alloc(&w->arena, w->flight_max * sizeof(struct sim_flight *), 64);
+    w->heap = plx_arena_alloc(&w->arena, w->flight_max * sizeof *w->heap, 64);
     for (unsigned i = 0; i < PLX_SIM_LINKS_MAX; i++)
         w->links[i].queue = plx_arena_alloc(&w->arena, w->flight_max * sizeof *w->links[i].queue, 64);
     w->mem = plx_arena_alloc(&w->arena, (size_t)w->flight_max * w->mtu_max, 64);
@@ -217,7 +217,7 @@ void plx_sim_verify(const struct plx_sim_world *w)
     plx_check(free_count == w->free_count);
     plx_check(free_count + w->heap_count <= w->carved);
     for (uint32_t i = 1; i < w->heap_count; i++)
-        plx_check(is_earlier(w->heap[(i - 1) / 2], w->heap[i]));
+        plx_check(is_earlier(&w->heap[(i - 1) / 2], &w->heap[i]));
     for (unsigned i = 0; i < w->link_count; i++) {
         const struct sim_link *l = &w->links[i];
         uint64_t bytes = 0;

@@ -17,10 +17,15 @@ enum { SIM_NAT_MAX = 256, SIM_TX_SLOTS = 4096 };
 // A datagram under way: a copy of what was sent. While it is in an endpoint's hands, pkt is what the endpoint sees.
 struct sim_flight {
     struct plx_pkt pkt;
-    plx_time arrives;
-    uint64_t order;          // among those that arrive at the same time: as they were sent
     struct sim_flight *next; // in an inbox, or among the free ones
     uint8_t link;
+};
+
+// Its place in the heap, with what is compared: looking into every datagram on the way would cost a tenth of a long run.
+struct sim_arrival {
+    plx_time at;
+    uint64_t order; // among those that arrive at the same time: as they were sent
+    struct sim_flight *flight;
 };
 
 struct sim_mapping { // of a NAT: inside address as outside address
@@ -68,7 +73,7 @@ struct plx_sim_world {
     struct sim_flight *flights, *free;
     uint32_t free_count, carved; // of the flights, those beyond `carved` were never touched
     uint8_t *mem;
-    struct sim_flight **heap; // earliest arrival at 0
+    struct sim_arrival *heap; // the earliest at 0
     uint32_t heap_count;
     struct sim_link links[PLX_SIM_LINKS_MAX];
     unsigned link_count;

@@ -33,12 +33,20 @@ struct plx_close_info {
     char reason[128];    // UTF-8 as far as the peer can be trusted; may be empty. For people.
 };
 
+// What became of early data (0-RTT).
+enum plx_early {
+    PLX_EARLY_NONE,    // none was offered, or the handshake is not complete
+    PLX_EARLY_REFUSED, // what was sent early was sent again
+    PLX_EARLY_ACCEPTED
+};
+
 // Facts about a connection. Times are zero until measured.
 struct plx_conn_info {
     struct plx_addr local, peer;
     uint32_t version;
     const char *cipher, *group, *alpn; // static strings ("" before the handshake is complete)
     bool was_resumed, is_confirmed;
+    enum plx_early early;
     plx_dur rtt, rtt_min, rtt_var;
     plx_dur handshake; // from the first packet to completion
     uint64_t cwnd, bytes_in_flight;
@@ -112,6 +120,18 @@ PLX_API void plx_conn_ping(struct plx_conn *conn);
 // Cost:     one key derivation (microseconds), later in the breath.
 // See:      RFC 9001 section 6
 PLX_API PLX_MUST_USE enum plx_err plx_conn_update_keys(struct plx_conn *conn);
+
+// Changes the connection IDs in both directions: new ones of ours are issued and the peer is asked to retire all others, and we send to
+// another one of the peer's, if it has given us one to spare. An observer cannot link packets before and after by them. Happens by itself
+// with every key update that we start.
+//
+// Returns:  PLX_OK          the frames go out in this breath or the next; the old ones are ours until the peer retires them
+//           PLX_ERR_AGAIN   the handshake is not confirmed, or the peer has not yet done what was asked last time: try again some
+//                           round trips later
+//           PLX_ERR_CLOSED  the connection is ending
+// Cost:     a few random octets and a table entry for each ID.
+// See:      RFC 9000 sections 5.1.1, 5.1.2, 19.15
+PLX_API PLX_MUST_USE enum plx_err plx_conn_rotate_cids(struct plx_conn *conn);
 
 // --- streams -----------------------------------------------------------------------------------------------
 

@@ -67,7 +67,10 @@ struct plx_engine_cfg {
     bool insecure;                     // client: do not verify the server. Default false
     const char *ciphersuites, *groups; // NULL: the defaults of plx-serve(1)
     uint32_t tickets;                  // server: session tickets per handshake; 1
-    const char *keylog_file;           // append NSS key log lines here (SSLKEYLOGFILE); NULL: none
+    // server: accept early data (0-RTT) of HTTP/3 requests with safe methods. Early data can be replayed: read
+    // docs/decisions/0028-early-data.md first, and see plx_h3_req_is_early(). Default false
+    bool early_data;
+    const char *keylog_file; // append NSS key log lines here (SSLKEYLOGFILE); NULL: none
     const char *crypto; // force a protection backend: "ipsecmb", "openssl", "ipsecmb:avx2" …; NULL: the best
     // --- limits, per worker ---------------------------------------------------------------------------------
     uint32_t conns_max;      // 16384
@@ -91,7 +94,12 @@ struct plx_engine_cfg {
     uint32_t initial_cwnd_packets;             // 10
     bool no_hystart, no_pacing, no_ecn, no_migration, spin_bit;
     uint64_t key_update_packets; // 0: only near the cipher's limit
-    enum plx_retry retry;        // AUTO
+    // Ports of frames whose device does not look at checksums: that of UDP is left unverified where the datagram is
+    // a packet with a short header, whose octets AEAD covers, from a host that was just spoken to. What a broken
+    // cable makes of it fails to open then (auth_failed), or, of its port, is no packet of the path. IPv4's own and
+    // everybody else's are verified. plx_core_stats().udp_unchecked counts them.
+    bool no_udp_check;
+    enum plx_retry retry; // AUTO
     // --- HTTP/3 ---------------------------------------------------------------------------------------------
     uint32_t field_section_max; // 16 KiB
     uint32_t qpack_table_max;   // 4096
@@ -219,6 +227,8 @@ struct plx_connect_cfg {
     bool own_port;         // a source port of its own (kernel sockets), for servers that need it
     const void *session;   // from on_session, NULL for a full handshake
     size_t session_len;
+    // send requests in early data (0-RTT) if the session allows it and plx_h3_handler.on_early is set
+    bool early_data;
     void *user; // plx_conn_user() from the first event on
 };
 
@@ -245,8 +255,10 @@ struct plx_core_stats {
     uint64_t busy_ns, idle_ns; // breaths that did work, and empty polls (time asleep counts in neither)
     uint64_t breaths, breaths_busy;
     uint64_t datagrams_rx, datagrams_tx, bytes_rx, bytes_tx;
+    uint64_t udp_unchecked; // no_udp_check: datagrams received whose UDP checksum was left alone
     uint64_t packets_rx, packets_tx, packets_lost;
     uint64_t conns_open, conns_opened, conns_closed, handshakes_ok, handshakes_failed, resumed;
+    uint64_t early_accepted, early_refused; // handshakes with early data
     // hibernated now, what their records take; how often connections fell asleep, found no room, and woke
     uint64_t conns_hibernated, hibernated_bytes, hibernations, hibernations_refused, wakes;
     uint64_t conns_parked;           // at rest, with their own streams put away; they count in conns_open

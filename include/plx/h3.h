@@ -69,7 +69,15 @@ PLX_API const struct plx_field *plx_h3_head_find(const struct plx_h3_head *head,
 struct plx_h3_handler {
     void *ctx; // reachable by plx_h3_req_ctx()
 
-    // The connection speaks HTTP/3: a client may send requests now.
+    // Client, with plx_connect_cfg.early_data and a session that allows it: requests may be sent now, in early
+    // data (0-RTT), before the server has said anything; those that do not fit it get PLX_ERR_AGAIN. on_open
+    // follows when the handshake is complete; plx_conn_info().early tells then what became of it. What the
+    // server refused is sent again by itself, and answered once. NULL: no early data is sent.
+    // Anybody who overhears early data can send it to the server again: ask nothing early that must not be
+    // done twice. See docs/decisions/0028-early-data.md, RFC 8470.
+    void (*on_early)(struct plx_h3_conn *conn);
+    // The connection speaks HTTP/3: a client may send requests now. Of a server that accepts early data, that is
+    // before the handshake is complete.
     void (*on_open)(struct plx_h3_conn *conn);
     // The connection is over. What is left of its requests hear on_closed right after; then conn is gone.
     // Also called, with conn NULL, for a client connection that never opened.
@@ -90,6 +98,12 @@ struct plx_h3_handler {
     size_t (*on_body)(struct plx_h3_req *req, const uint8_t *data, size_t len);
     // The message is complete and valid; trailers NULL or borrowed.
     void (*on_end)(struct plx_h3_req *req, const struct plx_field *trailers, uint16_t trailer_count);
+    // Client, in place of on_response, on_body, on_end and on_closed, where all of an answer came at once and its
+    // head is known from an answer before it: as valid as those would bring it, for programs that take thousands of
+    // one kind. The request is gone when it returns true. False: nothing was done with it, it may be asked once more,
+    // and the four follow. NULL: they always do.
+    bool (*on_answer)(struct plx_h3_req *req, const struct plx_h3_head *head, const uint8_t *body,
+                      size_t len);
     // After a send returned PLX_ERR_AGAIN, when there is room again; or as plx_h3_req_notify() asked.
     void (*on_writable)(struct plx_h3_req *req);
     // Last call for this request. code: PLX_H3_NO_ERROR when both directions ended well, else the reset or
@@ -118,6 +132,13 @@ PLX_API struct plx_h3_conn *plx_h3_req_conn(const struct plx_h3_req *req);
 
 // The stream ID, which is unique on its connection and grows. RFC 9114 section 6.1.
 PLX_API uint64_t plx_h3_req_id(const struct plx_h3_req *req);
+
+// Server: the request came in early data (0-RTT). Its method is safe (GET, HEAD or OPTIONS; Pollux answers others
+// with 425), but it may be a copy that somebody else sent again: this process answers no copy within the time
+// that tickets count as fresh, other processes with the same ticket keys know nothing of it. A program that
+// must know who asks, or how often, answers 425 (Too Early); the client asks again when the handshake is done.
+// See: RFC 8470 section 5.2, RFC 9001 section 9.2
+PLX_API bool plx_h3_req_is_early(const struct plx_h3_req *req);
 
 // Octets accepted but not yet acknowledged, frame headers included; 0 when the stream is gone.
 PLX_API uint64_t plx_h3_req_unsent(const struct plx_h3_req *req);
@@ -216,7 +237,8 @@ PLX_API void plx_h3_cancel(struct plx_h3_req *req, uint64_t code);
 //            on_closed.
 // Returns:   PLX_OK           *out is on its way
 //            PLX_ERR_AGAIN    the peer's stream limit is reached: try in on_streams_available or when a
-//                             request closes
+//                             request closes. Between on_early and on_open also for a method that is not
+//                             safe (RFC 9110 section 9.2.1) or a request with a body: try in on_open
 //            PLX_ERR_CLOSED   the connection is ending, or the server sent GOAWAY: use another connection
 //            PLX_ERR_INVALID  a head that RFC 9114 section 4.3.1 forbids, or larger than the peer's limit;
 //                             not from a server

@@ -59,6 +59,7 @@ struct plx_queue_event {
     struct plx_queue_req *req;
     const struct plx_h3_head *head; // lives until plx_queue_release()
     bool has_body, is_peer;
+    bool is_early; // REQUEST: it came in early data, see plx_h3_req_is_early()
     uint64_t code; // CLOSED: PLX_H3_NO_ERROR when both directions ended well, else as on_closed of plx/h3.h
     const uint8_t *data;
     size_t len;  // 1 to block_len

@@ -39,6 +39,11 @@ static bool prefer_node(void *p, size_t size, int node)
     return mbind(p, size, MPOL_PREFERRED, mask, NODES_MAX + 1, 0) == 0; // the kernel takes one off
 }
 
+void plx_arena_advise_huge(struct plx_arena *a)
+{
+    (void)madvise(a->base, a->size, MADV_HUGEPAGE); // advice: EINVAL from a kernel without them
+}
+
 bool plx_arena_init(struct plx_arena *a, size_t size, int node, bool want_huge)
 {
     *a = (struct plx_arena){0};
@@ -58,8 +63,8 @@ bool plx_arena_init(struct plx_arena *a, size_t size, int node, bool want_huge)
         a->size = 0;
         return false;
     }
-    if (want_huge && !a->is_huge) // advice: a kernel without transparent huge pages ignores it
-        (void)madvise(a->base, a->size, MADV_HUGEPAGE);
+    if (want_huge && !a->is_huge)
+        plx_arena_advise_huge(a);
     a->is_on_node = prefer_node(a->base, a->size, node);
     return true;
 }
@@ -71,10 +76,25 @@ void *plx_arena_alloc(struct plx_arena *a, size_t size, size_t align)
     plx_check(align <= PAGE_BYTES);
 
     size_t at = plx_align_up(a->used, align);
-    if (at > a->size || size > a->size - at)
+    if (at > a->size - a->used_far || size > a->size - a->used_far - at)
         return NULL;
     a->used = at + size;
     return a->base + at;
+}
+
+void *plx_arena_alloc_far(struct plx_arena *a, size_t size, size_t align)
+{
+    plx_check(!a->is_frozen);
+    plx_check(plx_is_pow2(align));
+    plx_check(align <= HUGE_BYTES);
+
+    if (size > plx_arena_left(a))
+        return NULL;
+    uintptr_t end = (uintptr_t)a->base + a->size, at = (end - a->used_far - size) & ~(uintptr_t)(align - 1);
+    if (at < (uintptr_t)a->base + a->used)
+        return NULL;
+    a->used_far = end - at;
+    return a->base + (at - (uintptr_t)a->base);
 }
 
 void plx_arena_fini(struct plx_arena *a)

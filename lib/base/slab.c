@@ -13,8 +13,6 @@
 
 #include "base/slab.h"
 
-#include <sys/mman.h>
-
 #include "base/bits.h"
 #include "base/check.h"
 #include "base/poison.h"
@@ -139,7 +137,7 @@ bool plx_slab_init(struct plx_slab *s, size_t arena_bytes, int node)
     s->state = plx_arena_alloc(&s->arena, units, 64);
     plx_check(s->base != NULL);
     plx_check(s->state != NULL);
-    (void)madvise(s->base, s->size, MADV_HUGEPAGE); // advice, not a share of the reserved ones
+    plx_arena_advise_huge(&s->arena); // advice, not a share of the reserved ones
     plx_poison(s->base, s->size);
     return true;
 }

@@ -15,7 +15,7 @@
 
 static uint64_t buckets_for(uint32_t capacity)
 {
-    uint64_t buckets = plx_pow2_ceil((uint64_t)capacity + capacity / 3 + 1);
+    uint64_t buckets = plx_align_up((uint64_t)capacity + capacity / 3 + 1, 8);
     return buckets < 8 ? 8 : buckets;
 }
 
@@ -28,7 +28,7 @@ bool plx_table_init(struct plx_table *t, uint32_t capacity, struct plx_arena *ar
 {
     uint64_t buckets = buckets_for(capacity);
 
-    *t = (struct plx_table){.mask = buckets - 1};
+    *t = (struct plx_table){.buckets = buckets};
     t->count_max = (uint32_t)(buckets - buckets / 8 < UINT32_MAX ? buckets - buckets / 8 : UINT32_MAX - 1);
     // Entropy at start, like memory. The order of buckets is invisible, so a simulation stays repeatable.
     if (getrandom(t->secret, sizeof t->secret, 0) != (ssize_t)sizeof t->secret)
@@ -59,7 +59,7 @@ bool plx_table_add(struct plx_table *t, uint64_t key, uint32_t value)
     plx_check(value != PLX_TABLE_NONE);
 
     uint64_t i = plx_table_home(t, key);
-    for (; t->v[i].value != PLX_TABLE_NONE; i = (i + 1) & t->mask)
+    for (; t->v[i].value != PLX_TABLE_NONE; i = plx_table_after(t, i))
         if (t->v[i].key == key)
             return false;
     if (t->count == t->count_max)
@@ -69,19 +69,25 @@ bool plx_table_add(struct plx_table *t, uint64_t key, uint32_t value)
     return true;
 }
 
+// Steps from one bucket to another, around the end.
+static uint64_t distance(const struct plx_table *t, uint64_t from, uint64_t to)
+{
+    return to >= from ? to - from : to + t->buckets - from;
+}
+
 uint32_t plx_table_remove(struct plx_table *t, uint64_t key)
 {
     uint64_t hole = plx_table_home(t, key);
     while (t->v[hole].value != PLX_TABLE_NONE && t->v[hole].key != key)
-        hole = (hole + 1) & t->mask;
+        hole = plx_table_after(t, hole);
 
     uint32_t value = t->v[hole].value;
     if (value == PLX_TABLE_NONE)
         return PLX_TABLE_NONE;
 
-    for (uint64_t i = (hole + 1) & t->mask; t->v[i].value != PLX_TABLE_NONE; i = (i + 1) & t->mask) {
-        uint64_t from_home = (i - plx_table_home(t, t->v[i].key)) & t->mask;
-        if (from_home >= ((i - hole) & t->mask)) { // its own bucket is at the hole or before it
+    for (uint64_t i = plx_table_after(t, hole); t->v[i].value != PLX_TABLE_NONE; i = plx_table_after(t, i)) {
+        if (distance(t, plx_table_home(t, t->v[i].key), i) >=
+            distance(t, hole, i)) { // its own bucket is at the hole or before it
             t->v[hole] = t->v[i];
             hole = i;
         }
@@ -102,14 +108,13 @@ void plx_table_verify(const struct plx_table *t)
 {
     uint32_t count = 0;
 
-    plx_check(plx_is_pow2(t->mask + 1));
     plx_check(t->count <= t->count_max);
-    plx_check(t->count_max <= t->mask); // at least one bucket is empty, or a search would not end
-    for (uint64_t i = 0; i <= t->mask; i++) {
+    plx_check(t->count_max < t->buckets); // at least one bucket is empty, or a search would not end
+    for (uint64_t i = 0; i < t->buckets; i++) {
         if (t->v[i].value == PLX_TABLE_NONE)
             continue;
         count++;
-        for (uint64_t j = plx_table_home(t, t->v[i].key); j != i; j = (j + 1) & t->mask) {
+        for (uint64_t j = plx_table_home(t, t->v[i].key); j != i; j = plx_table_after(t, j)) {
             plx_check(t->v[j].value != PLX_TABLE_NONE); // reachable
             plx_check(t->v[j].key != t->v[i].key);      // and the first of its kind
         }

@@ -5,7 +5,7 @@
 // into the hole instead of leaving a tombstone, so the table never degrades with age and never needs rebuilding.
 // Fixed size: beyond 7/8 full it refuses.
 //
-// Keys are mixed with a secret of the table (one wide multiplication). That is enough for keys that we have
+// Keys are mixed with a secret of the table (one wide multiplication, and another one to have a bucket of it). That is enough for keys that we have
 // chosen ourselves (random or encrypted connection IDs) but is no defence against somebody who chooses keys and
 // measures times. Strings that a peer chooses become keys by plx_table_key(), a SipHash under the table's
 // secret; two different strings may then (once in 2^64) have one key, so the caller compares the string itself.
@@ -34,7 +34,7 @@ _Static_assert(sizeof(struct plx_table_bucket) == 16, "four buckets to a cache l
 
 struct plx_table {
     struct plx_table_bucket *v;
-    uint64_t mask;      // buckets - 1
+    uint64_t buckets;   // any number: memory for many connections need not double
     uint64_t secret[2]; // of this table
     uint32_t count, count_max;
     struct plx_arena own; // when no arena was given
@@ -57,7 +57,14 @@ static inline uint32_t plx_table_count(const struct plx_table *t)
 static inline uint64_t plx_table_home(const struct plx_table *t, uint64_t key)
 {
     unsigned __int128 product = (unsigned __int128)(key ^ t->secret[0]) * t->secret[1];
-    return ((uint64_t)(product >> 64) ^ (uint64_t)product) & t->mask;
+    uint64_t mixed = (uint64_t)(product >> 64) ^ (uint64_t)product;
+    return (uint64_t)((unsigned __int128)mixed * t->buckets >> 64);
+}
+
+// The one behind it, around the end.
+static inline uint64_t plx_table_after(const struct plx_table *t, uint64_t i)
+{
+    return i + 1 == t->buckets ? 0 : i + 1;
 }
 
 static inline void plx_table_prefetch(const struct plx_table *t, uint64_t key)
@@ -68,7 +75,7 @@ static inline void plx_table_prefetch(const struct plx_table *t, uint64_t key)
 // The key's value, or PLX_TABLE_NONE.
 static inline uint32_t plx_table_find(const struct plx_table *t, uint64_t key)
 {
-    for (uint64_t i = plx_table_home(t, key);; i = (i + 1) & t->mask) {
+    for (uint64_t i = plx_table_home(t, key);; i = plx_table_after(t, i)) {
         const struct plx_table_bucket *b = &t->v[i];
         if (b->value == PLX_TABLE_NONE || b->key == key)
             return b->value;
@@ -80,7 +87,7 @@ static inline uint32_t plx_table_find(const struct plx_table *t, uint64_t key)
 // Another value for a key that is there; nothing when it is not.
 static inline void plx_table_set(struct plx_table *t, uint64_t key, uint32_t value)
 {
-    for (uint64_t i = plx_table_home(t, key); t->v[i].value != PLX_TABLE_NONE; i = (i + 1) & t->mask)
+    for (uint64_t i = plx_table_home(t, key); t->v[i].value != PLX_TABLE_NONE; i = plx_table_after(t, i))
         if (t->v[i].key == key) {
             t->v[i].value = value;
             return;

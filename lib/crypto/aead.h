@@ -30,7 +30,8 @@ enum {
     PLX_HP_SAMPLE_LEN = 16, // RFC 9001 section 5.4.2
     PLX_HP_MASK_LEN = 5,
     PLX_AEAD_SCHED_MAX = 1280, // octets of the largest expanded AEAD key of any backend
-    PLX_HP_SCHED_MAX = 256,    // octets of the largest expanded header-protection key
+    PLX_HP_SCHED_MAX = 240,    // octets of the largest expanded header-protection key
+    PLX_HP_AES128_LEN = 192,   // octets of struct plx_hp_key that AES-128, nearly everybody's, reads
 };
 
 // Keys of one direction, expanded. Filled by plx_keys_*; read-only afterwards, 64-aligned.
@@ -42,9 +43,11 @@ struct plx_aead_key {
 };
 
 struct plx_hp_key {
-    uint8_t alg; // leads, to share a cache line with the first round keys
+    _Alignas(64) uint8_t alg; // leads, so that AES-128 reads three lines and no more
     _Alignas(16) uint8_t sched[PLX_HP_SCHED_MAX];
 };
+
+_Static_assert(sizeof(struct plx_hp_key) == 256, "four lines, of which AES-128 reads three");
 
 // One packet to seal or open, in place.
 struct plx_aead_job {
@@ -73,6 +76,8 @@ struct plx_aead_backend {
     void (*seal)(struct plx_aead_job *jobs, size_t count);
     void (*open)(struct plx_aead_job *jobs, size_t count); // sets is_ok per job
     void (*mask)(struct plx_mask_job *jobs, size_t count); // any mixture of keys and algorithms
+    // has what a packet of that length reads of its key on its way into the cache
+    void (*prefetch)(const struct plx_aead_key *key, size_t text_len);
 };
 
 // Chooses a backend and an instruction set, once per process before the first engine. want: NULL for the best, "ipsecmb", "openssl",

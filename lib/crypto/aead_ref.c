@@ -107,6 +107,13 @@ static void ref_mask(struct plx_mask_job *jobs, size_t count)
         plx_check(mask_one(&jobs[i], t));
 }
 
+static void ref_prefetch(const struct plx_aead_key *key, size_t text_len)
+{
+    (void)text_len;
+    __builtin_prefetch(key->sched);
+    __builtin_prefetch(key->iv);
+}
+
 static const struct plx_aead_backend backend_ref = {
     .name = "openssl",
     .expand = ref_expand,
@@ -114,6 +121,7 @@ static const struct plx_aead_backend backend_ref = {
     .seal = ref_seal,
     .open = ref_open,
     .mask = ref_mask,
+    .prefetch = ref_prefetch,
 };
 
 const struct plx_aead_backend *plx_aead_ref_pick(char *describe, size_t describe_len)

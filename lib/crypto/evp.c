@@ -11,11 +11,18 @@ static pthread_once_t shared_once = PTHREAD_ONCE_INIT;
 static pthread_key_t thread_key; // only for its destructor; reading goes through the thread-local pointer
 static _Thread_local struct plx_evp_thread *mine;
 
+static void hash_free(struct plx_evp_hash *h)
+{
+    EVP_MD_CTX_free(h->work);
+    EVP_MD_CTX_free(h->inner);
+    EVP_MD_CTX_free(h->outer);
+}
+
 static void thread_free(void *arg)
 {
     struct plx_evp_thread *t = arg;
-    EVP_MD_CTX_free(t->sha256);
-    EVP_MD_CTX_free(t->sha384);
+    hash_free(&t->sha256);
+    hash_free(&t->sha384);
     for (int i = 0; i < PLX_AEAD_ALG_COUNT; i++) {
         EVP_CIPHER_CTX_free(t->aead[i][0]);
         EVP_CIPHER_CTX_free(t->aead[i][1]);
@@ -45,16 +52,23 @@ const struct plx_evp *plx_evp_get(void)
     return &shared;
 }
 
+static void hash_make(struct plx_evp_hash *h, const EVP_MD *md)
+{
+    EVP_MD_CTX **all[] = {&h->work, &h->inner, &h->outer};
+    for (int i = 0; i < 3; i++) {
+        plx_check((*all[i] = EVP_MD_CTX_new()) != NULL);
+        plx_check(EVP_DigestInit_ex2(*all[i], md, NULL) == 1);
+    }
+}
+
 // Everything a later call might want to allocate is made here: contexts get their algorithm at once.
 static struct plx_evp_thread *thread_new(void)
 {
     const struct plx_evp *e = plx_evp_get();
     struct plx_evp_thread *t = OPENSSL_zalloc(sizeof *t);
     plx_check(t != NULL);
-    plx_check((t->sha256 = EVP_MD_CTX_new()) != NULL);
-    plx_check((t->sha384 = EVP_MD_CTX_new()) != NULL);
-    plx_check(EVP_DigestInit_ex2(t->sha256, e->sha256, NULL) == 1);
-    plx_check(EVP_DigestInit_ex2(t->sha384, e->sha384, NULL) == 1);
+    hash_make(&t->sha256, e->sha256);
+    hash_make(&t->sha384, e->sha384);
     for (int i = 0; i < PLX_AEAD_ALG_COUNT; i++) {
         for (int enc = 0; enc < 2; enc++) {
             plx_check((t->aead[i][enc] = EVP_CIPHER_CTX_new()) != NULL);

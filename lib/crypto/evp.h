@@ -18,9 +18,14 @@ struct plx_evp {
     EVP_CIPHER *hp[PLX_AEAD_ALG_COUNT];   // AES-ECB, AES-ECB, ChaCha20
 };
 
+// One to work with; two that have read the two halves of an HMAC key, for all that is derived from one secret.
+struct plx_evp_hash {
+    EVP_MD_CTX *work, *inner, *outer;
+};
+
 // What one thread works with.
 struct plx_evp_thread {
-    EVP_MD_CTX *sha256, *sha384;
+    struct plx_evp_hash sha256, sha384;
     EVP_CIPHER_CTX *aead[PLX_AEAD_ALG_COUNT][2]; // [alg][is_seal]
     EVP_CIPHER_CTX *hp[PLX_AEAD_ALG_COUNT];
 };

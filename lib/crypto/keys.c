@@ -44,13 +44,6 @@ static const struct version *version_find(uint32_t number)
     return NULL;
 }
 
-static void initial_expand(const struct plx_secret *common, const char *label, struct plx_secret *out)
-{
-    out->len = 32;
-    out->alg = PLX_AEAD_AES_128_GCM; //= rfc9001 5 "AEAD_AES_128_GCM"
-    plx_hkdf_expand_label(common, label, out->bytes, out->len);
-}
-
 void plx_secret_initial(uint32_t version, const uint8_t *dcid, size_t dcid_len, struct plx_secret *client,
                         struct plx_secret *server)
 {
@@ -59,24 +52,40 @@ void plx_secret_initial(uint32_t version, const uint8_t *dcid, size_t dcid_len, 
 
     //= rfc9001 5.2 "initial_secret = HKDF-Extract(initial_salt,"
     plx_hkdf_extract(v->salt, sizeof v->salt, dcid, dcid_len, common.bytes);
-    initial_expand(&common, "client in", client);
-    initial_expand(&common, "server in", server);
+    client->len = server->len = 32;
+    client->alg = server->alg = PLX_AEAD_AES_128_GCM; //= rfc9001 5 "AEAD_AES_128_GCM"
+    const struct plx_label labels[] = {{"client in", client->bytes, 32}, {"server in", server->bytes, 32}};
+    plx_hkdf_expand_labels(&common, labels, 2);
     plx_secret_wipe(&common);
+}
+
+void plx_material_all(uint32_t version, const struct plx_secret *s, struct plx_material *m,
+                      struct plx_secret *next)
+{
+    const struct version *v = version_find(version);
+    size_t key_len = plx_aead_key_len(s->alg);
+    struct plx_label labels[4] = {
+        {v->key, m->key, key_len}, {v->iv, m->iv, sizeof m->iv}, {v->hp, m->hp, key_len}};
+    size_t count = 3;
+
+    m->alg = s->alg;
+    if (next != NULL) {
+        next->len = s->len;
+        next->alg = s->alg;
+        //= rfc9001 6.1 "secret_<n+1> = HKDF-Expand-Label(secret_<n>, "quic ku","
+        labels[count++] = (struct plx_label){v->ku, next->bytes, s->len};
+    }
+    plx_hkdf_expand_labels(s, labels, count);
 }
 
 void plx_material_aead(uint32_t version, const struct plx_secret *s, struct plx_material *m)
 {
     const struct version *v = version_find(version);
+    const struct plx_label labels[] = {{v->key, m->key, plx_aead_key_len(s->alg)},
+                                       {v->iv, m->iv, sizeof m->iv}};
 
     m->alg = s->alg;
-    plx_hkdf_expand_label(s, v->key, m->key, plx_aead_key_len(s->alg));
-    plx_hkdf_expand_label(s, v->iv, m->iv, sizeof m->iv);
-}
-
-void plx_material_hp(uint32_t version, const struct plx_secret *s, struct plx_material *m)
-{
-    m->alg = s->alg;
-    plx_hkdf_expand_label(s, version_find(version)->hp, m->hp, plx_aead_key_len(s->alg));
+    plx_hkdf_expand_labels(s, labels, 2);
 }
 
 void plx_expand_aead(const struct plx_aead_backend *b, const struct plx_material *m, struct plx_aead_key *out)
@@ -102,10 +111,21 @@ void plx_keys_aead(const struct plx_aead_backend *b, uint32_t version, const str
 void plx_keys_hp(const struct plx_aead_backend *b, uint32_t version, const struct plx_secret *s,
                  struct plx_hp_key *out)
 {
+    struct plx_material m = {.alg = s->alg};
+
+    plx_hkdf_expand_label(s, version_find(version)->hp, m.hp, plx_aead_key_len(s->alg));
+    plx_expand_hp(b, &m, out);
+    plx_bytes_wipe(&m, sizeof m);
+}
+
+void plx_keys_both(const struct plx_aead_backend *b, uint32_t version, const struct plx_secret *s,
+                   struct plx_aead_key *aead, struct plx_hp_key *hp)
+{
     struct plx_material m;
 
-    plx_material_hp(version, s, &m);
-    plx_expand_hp(b, &m, out);
+    plx_material_all(version, s, &m, NULL);
+    plx_expand_aead(b, &m, aead);
+    plx_expand_hp(b, &m, hp);
     plx_bytes_wipe(&m, sizeof m);
 }
 

@@ -19,6 +19,13 @@ struct plx_secret {
 
 // HKDF-Expand-Label of RFC 8446 section 7.1 with the hash that len of the secret implies. out_len <= 48.
 void plx_hkdf_expand_label(const struct plx_secret *secret, const char *label, uint8_t *out, size_t out_len);
+// The same for several values of one secret, which is then read once.
+struct plx_label {
+    const char *name;
+    uint8_t *out;
+    size_t len;
+};
+void plx_hkdf_expand_labels(const struct plx_secret *secret, const struct plx_label *labels, size_t count);
 // HKDF-Extract with SHA-256.
 void plx_hkdf_extract(const uint8_t *salt, size_t salt_len, const uint8_t *ikm, size_t ikm_len,
                       uint8_t prk[32]);
@@ -39,9 +46,14 @@ void plx_keys_aead(const struct plx_aead_backend *b, uint32_t version, const str
 // "quic hp" and its expansion.
 void plx_keys_hp(const struct plx_aead_backend *b, uint32_t version, const struct plx_secret *s,
                  struct plx_hp_key *out);
-// The same in two steps: "quic key" and "quic iv", or "quic hp"...
+// Both, which is cheaper together.
+void plx_keys_both(const struct plx_aead_backend *b, uint32_t version, const struct plx_secret *s,
+                   struct plx_aead_key *aead, struct plx_hp_key *hp);
+// The same in two steps: "quic key", "quic iv" and "quic hp", and the secret of the next key phase where next is not NULL; or,
+// for another key phase, "quic key" and "quic iv" alone...
+void plx_material_all(uint32_t version, const struct plx_secret *s, struct plx_material *m,
+                      struct plx_secret *next);
 void plx_material_aead(uint32_t version, const struct plx_secret *s, struct plx_material *m);
-void plx_material_hp(uint32_t version, const struct plx_secret *s, struct plx_material *m);
 // ...and the expansion.
 void plx_expand_aead(const struct plx_aead_backend *b, const struct plx_material *m,
                      struct plx_aead_key *out);

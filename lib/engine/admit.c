@@ -121,8 +121,7 @@ static void send_refusal(struct plx_core *k, const struct plx_slot *s, uint64_t 
         return;
     }
     plx_secret_initial(hdr->version, hdr->dcid.bytes, hdr->dcid.len, &client, &server);
-    plx_keys_aead(k->env.aead, hdr->version, &server, &k->scratch_key);
-    plx_keys_hp(k->env.aead, hdr->version, &server, &k->scratch_hp);
+    plx_keys_both(k->env.aead, hdr->version, &server, &k->scratch_key, &k->scratch_hp);
 
     struct plx_wr w = plx_wr_init(out->data, out->cap - PLX_AEAD_TAG_LEN);
     plx_pkt_write_long(&w, PLX_PKT_INITIAL, hdr->version, &hdr->scid, &hdr->dcid, NULL, 0, 0, 2, &built);
@@ -171,7 +170,7 @@ enum { STREAMS_OF_A_CONNECTION = 8 };
 static bool has_streams(const struct plx_core *k)
 {
     uint64_t want = (uint64_t)STREAMS_OF_A_CONNECTION * (plx_pool_in_use(&k->handshakes) + 1);
-    return k->engine->cfg.h3 == NULL || k->streams.free_count >= want;
+    return k->engine->cfg.h3 == NULL || plx_pool_left(&k->streams) >= want;
 }
 
 static struct plx_conn *accept_initial(struct plx_core *k, struct plx_slot *s, const struct plx_cid *odcid,
@@ -188,7 +187,7 @@ static struct plx_conn *accept_initial(struct plx_core *k, struct plx_slot *s, c
         send_refusal(k, s, PLX_QUIC_CONNECTION_REFUSED, "no room for another connection");
         return NULL;
     }
-    plx_econn_of(k, c)->first_cid = s->rx.hdr.dcid;
+    plx_demux_expect_odcid(k, c, &s->rx.hdr.dcid);
     if (!plx_conn_init_server(c, &k->env, &s->rx.hdr, odcid, was_retried, is_validated, s->rx.pkt, k->now)) {
         plx_core_drop(k, PLX_DROP_handshakes_full);
         plx_core_conn_give(k, c);

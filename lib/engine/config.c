@@ -52,6 +52,7 @@ void plx_config_quic(const struct plx_engine_cfg *cfg, const struct plx_port_cap
     out->no_pacing = cfg->no_pacing;
     out->no_ecn = cfg->no_ecn || !caps->can_ecn;
     out->no_migration = cfg->no_migration;
+    out->early_data = cfg->early_data && cfg->h3 != NULL;
     out->is_spin = cfg->spin_bit;
     out->payload_max = caps->payload_max;
     out->key_update_packets = cfg->key_update_packets;

@@ -34,6 +34,7 @@ enum plx_err plx_core_connect(struct plx_core *k, const struct plx_connect_cfg *
         plx_frames_source(k, &cfg->peer, cfg->own_port, &client.local);
     }
     e->wants_h3 = k->engine->cfg.h3 != NULL;
+    client.early_data = cfg->early_data && e->wants_h3 && k->engine->cfg.h3->on_early != NULL;
     if (!plx_conn_init_client(c, &k->env, &client, k->now)) {
         plx_core_conn_give(k, c);
         return PLX_ERR_NOMEM;

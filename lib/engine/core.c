@@ -135,6 +135,7 @@ static void core_tick(struct plx_core *k)
         plx_engine_tick(k->engine, k->now);
     if (k->engine->cfg.on_tick != NULL)
         k->engine->cfg.on_tick(k->engine->cfg.ctx, k, k->now);
+    plx_core_memory_trim(k);
     plx_core_publish(k);
 }
 
@@ -232,6 +233,8 @@ bool plx_core_breath(struct plx_core *k, plx_time now)
         did = true;
     }
     plx_phase(PLX_PHASE_OTHER);
+    if (!did)
+        plx_hibernate_warm(k);
     if (k->frames != NULL)
         plx_frames_breath(k);
     plx_handoff_collect(k);

@@ -45,6 +45,7 @@ enum {
     PLX_TX_JOBS_MAX = 256, // QUIC packets sealed together
     PLX_TX_QUANTUM = 32,   // datagrams one connection may send per breath
     PLX_CONN_ALIGN = 64,
+    PLX_CONNS_CACHED = 128,    // see plx_core_is_crowded
     PLX_RESETS_PER_TICK = 100, // stateless resets per tick and core, RFC 9000 section 10.3.3
 };
 
@@ -65,27 +66,34 @@ enum plx_stop_stage {
 struct plx_core;
 
 // What the engine adds to a connection; it stands right behind struct plx_conn in the same pool object.
+// Its first two lines are all that a packet touches.
 struct plx_econn {
-    struct plx_core *core;
+    // --- line 0 ---
     struct plx_timer timer;
     struct plx_list ready; // linked: has, or may have, something to send
-    struct plx_list all;
     struct plx_h3_conn *h3;
+    // --- line 1 ---
+    struct plx_core *core;
+    plx_time sleep_at; // when to look whether it may hibernate; NEVER
+    bool is_dead;
+    // --- rarely ---
+    bool has_odcid;
+    bool knows_odcid; // odcid_key is one
+    bool is_told;     // the program knows of its end
+    bool was_opened;  // on_open was called: on_close is owed
+    bool wants_h3;    // client: which handler hears of a connection that never opened
+    uint8_t reset_count;
+    struct plx_list all;
     uint8_t *parked;                    // its streams at rest, park.h; NULL: they are objects
     const struct plx_conn_handler *raw; // NULL with h3, and before the handshake is complete
-    struct plx_cid first_cid;           // server: the ID that the client chose for its first packets
-    uint64_t odcid_key;                 // its key in core->odcids
-    uint64_t reset_key[PLX_PATHS_MAX];  // its keys in core->resets
-    uint8_t reset_count;
-    plx_time sleep_at;      // when to look whether it may hibernate; NEVER
-    plx_time heard_at;      // while stopping: when its last packet came
-    struct plx_addr source; // a source port of its own, af NONE: none
-    bool has_odcid;
-    bool is_dead;
-    bool is_told;    // the program knows of its end
-    bool was_opened; // on_open was called: on_close is owed
-    bool wants_h3;   // client: which handler hears of a connection that never opened
+    uint64_t
+        odcid_key; // server: the key in core->odcids of the ID that the client chose for its first packets
+    uint64_t reset_key[PLX_PATHS_MAX]; // its keys in core->resets
+    plx_time heard_at;                 // while stopping: when its last packet came
+    struct plx_addr source;            // a source port of its own, af NONE: none
 };
+_Static_assert(offsetof(struct plx_econn, core) == 64, "timer, ready list and HTTP/3 must fit one line");
+_Static_assert(offsetof(struct plx_econn, is_dead) < 128, "and the rest of what a packet touches the next");
 
 // A datagram (or what is left of it) that waits for its round.
 struct plx_work {
@@ -114,10 +122,10 @@ struct plx_burst { // one round
 struct plx_counters { // written by the core alone, read by anybody (base/counter.h)
     uint64_t busy_ns, idle_ns, breaths, breaths_busy;
     uint64_t datagrams_rx, datagrams_tx, bytes_rx, bytes_tx;
-    uint64_t handed_over, taken_over, retries, vnegs, resets, requests;
+    uint64_t udp_unchecked, handed_over, taken_over, retries, vnegs, resets, requests;
     uint64_t conns_open, streams_open, buffer_bytes;
     uint64_t conns_hibernated, hibernated_bytes, hibernations, hibernations_refused, wakes;
-    uint64_t conns_parked;
+    uint64_t conns_parked, trimmed_bytes;
     uint64_t drops[PLX_DROP_COUNT];
 };
 
@@ -203,6 +211,13 @@ static inline void plx_core_drop(struct plx_core *k, enum plx_drop why)
     k->n.drops[why]++;
 }
 
+// More connections than the second cache holds of what requests touch: worth asking for memory ahead of its use. With fewer it costs more
+// than it brings.
+static inline bool plx_core_is_crowded(const struct plx_core *k)
+{
+    return plx_pool_in_use(&k->conns) + k->berths.sleepers > PLX_CONNS_CACHED;
+}
+
 // core.c
 PLX_MUST_USE enum plx_err plx_core_init(struct plx_core *k, struct plx_engine *e, uint16_t index,
                                         plx_time now, char *err, size_t err_len);
@@ -224,16 +239,24 @@ bool plx_core_is_stopped(const struct plx_core *k);
 // memory.c
 PLX_MUST_USE enum plx_err plx_core_memory_init(struct plx_core *k, char *err, size_t err_len);
 void plx_core_memory_fini(struct plx_core *k); // also after an init that failed
+void plx_core_memory_trim(
+    struct plx_core *k); // a little of what nobody has used for a while goes back to the system
 
 // rx.c
 uint16_t plx_core_rx(struct plx_core *k);
 
 // demux.c
 struct plx_conn *plx_demux_find(struct plx_core *k, const struct plx_pkt_hdr *hdr);
+void plx_demux_prefetch(const struct plx_core *k, const struct plx_pkt_hdr *hdr);
+void plx_demux_prefetch_sleeper(const struct plx_core *k,
+                                const struct plx_pkt_hdr *hdr); // its record, if it sleeps
 bool plx_demux_add_cid(struct plx_core *k, const struct plx_conn *c, const struct plx_cid *cid);
 void plx_demux_prefetch_cid(const struct plx_core *k, const struct plx_cid *cid);
 void plx_demux_move_cid(struct plx_core *k, const struct plx_cid *cid, uint32_t value);
 void plx_demux_remove_cid(struct plx_core *k, const struct plx_cid *cid);
+// The client's first choice is known by its key; until that was retired, all IDs of the connection are compared with it.
+void plx_demux_expect_odcid(struct plx_core *k, struct plx_conn *c, const struct plx_cid *cid);
+bool plx_demux_is_odcid(const struct plx_core *k, const struct plx_conn *c, const struct plx_cid *cid);
 bool plx_demux_add_odcid(struct plx_core *k, struct plx_conn *c, const struct plx_cid *cid);
 void plx_demux_remove_odcid(struct plx_core *k, struct plx_econn *e);
 struct plx_conn *plx_demux_find_reset(struct plx_core *k, const uint8_t *dgram,

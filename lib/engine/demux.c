@@ -31,6 +31,21 @@ static struct plx_conn *conn_at(struct plx_core *k, uint32_t idx)
     return plx_pool_at(&k->conns, idx);
 }
 
+void plx_demux_prefetch(const struct plx_core *k, const struct plx_pkt_hdr *hdr)
+{
+    if (hdr->dcid.len == PLX_CID_LEN)
+        plx_table_prefetch(&k->cids, cid_key(&hdr->dcid));
+}
+
+void plx_demux_prefetch_sleeper(const struct plx_core *k, const struct plx_pkt_hdr *hdr)
+{
+    if (hdr->dcid.len != PLX_CID_LEN)
+        return;
+    uint32_t value = plx_table_find(&k->cids, cid_key(&hdr->dcid));
+    if (value != PLX_TABLE_NONE && (value & PLX_SLEEPER_BIT) != 0)
+        plx_hibernate_prefetch(k, value & ~PLX_SLEEPER_BIT);
+}
+
 struct plx_conn *plx_demux_find(struct plx_core *k, const struct plx_pkt_hdr *hdr)
 {
     struct plx_conn *c = NULL;
@@ -63,11 +78,26 @@ void plx_demux_remove_cid(struct plx_core *k, const struct plx_cid *cid)
     plx_table_remove(&k->cids, cid_key(cid));
 }
 
-bool plx_demux_add_odcid(struct plx_core *k, struct plx_conn *c, const struct plx_cid *cid)
+void plx_demux_expect_odcid(struct plx_core *k, struct plx_conn *c, const struct plx_cid *cid)
 {
     struct plx_econn *e = plx_econn_of(k, c);
 
     e->odcid_key = plx_table_key(&k->odcids, cid->bytes, cid->len);
+    e->knows_odcid = true;
+}
+
+bool plx_demux_is_odcid(const struct plx_core *k, const struct plx_conn *c, const struct plx_cid *cid)
+{
+    const struct plx_econn *e = plx_econn_of(k, c);
+
+    return e->knows_odcid && plx_table_key(&k->odcids, cid->bytes, cid->len) == e->odcid_key;
+}
+
+bool plx_demux_add_odcid(struct plx_core *k, struct plx_conn *c, const struct plx_cid *cid)
+{
+    struct plx_econn *e = plx_econn_of(k, c);
+
+    plx_demux_expect_odcid(k, c, cid);
     e->has_odcid = plx_table_add(&k->odcids, e->odcid_key, plx_pool_idx(&k->conns, c));
     return e->has_odcid;
 }
@@ -77,7 +107,7 @@ void plx_demux_remove_odcid(struct plx_core *k, struct plx_econn *e)
     if (!e->has_odcid)
         return;
     plx_table_remove(&k->odcids, e->odcid_key);
-    e->has_odcid = false;
+    e->has_odcid = e->knows_odcid = false;
 }
 
 static uint64_t token_key(const struct plx_core *k, const uint8_t token[PLX_RESET_TOKEN_LEN])

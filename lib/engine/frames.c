@@ -45,7 +45,7 @@ static const char *cfg_fill(const struct plx_engine_cfg *cfg, struct plx_net_cfg
 
 enum plx_err plx_frames_init(struct plx_engine *e, struct plx_core *k, char *err, size_t err_len)
 {
-    struct plx_net_cfg cfg = {.tx_csum = k->caps.tx_csum};
+    struct plx_net_cfg cfg = {.tx_csum = k->caps.tx_csum, .no_udp_check = e->cfg.no_udp_check};
     const char *why = cfg_fill(&e->cfg, &cfg);
 
     if (why != NULL) {

@@ -41,6 +41,10 @@ static void on_open(void *arg, struct plx_conn *c)
     struct plx_conn_info info;
 
     plx_conn_info(c, &info);
+    if (e->h3 != NULL) { // since on_early
+        plx_glue_h3_complete(k, c, info.early == PLX_EARLY_ACCEPTED);
+        return;
+    }
     if (k->engine->cfg.h3 != NULL && strcmp(info.alpn, "h3") == 0) {
         e->was_opened = true;
         if (!plx_glue_h3_open(k, c))
@@ -55,6 +59,38 @@ static void on_open(void *arg, struct plx_conn *c)
     e->raw = k->engine->cfg.raw;
     if (e->raw->on_open != NULL)
         e->raw->on_open(c);
+}
+
+// Only HTTP/3 has early data: it knows which of its requests may come twice.
+static bool accepts_early(void *arg, struct plx_conn *c, const char *alpn, const uint8_t *app, size_t len)
+{
+    struct plx_core *k = arg;
+    uint8_t ours[64];
+
+    if (k->engine->cfg.h3 == NULL || strcmp(alpn, "h3") != 0 || k->stop_stage != PLX_STOP_NO)
+        return false;
+    //= rfc9114 7.2.4.2 "it MUST NOT accept 0-RTT data"
+    return plx_glue_h3_remember(k, c, ours, sizeof ours) == len && memcmp(ours, app, len) == 0;
+}
+
+static size_t early_context(void *arg, struct plx_conn *c, uint8_t *out, size_t cap)
+{
+    struct plx_core *k = arg;
+
+    return k->engine->cfg.h3 != NULL ? plx_glue_h3_remember(k, c, out, cap) : 0;
+}
+
+static void on_early(void *arg, struct plx_conn *c, const uint8_t *app, size_t len)
+{
+    struct plx_core *k = arg;
+    struct plx_conn_info info;
+
+    plx_conn_info(c, &info);
+    if (strcmp(info.alpn, "h3") != 0)
+        return; // a client's session of another protocol: its early data stays empty
+    plx_econn_of(k, c)->was_opened = true;
+    if (!plx_glue_h3_early(k, c, app, len))
+        plx_conn_close(c, PLX_H3_EXCESSIVE_LOAD, "no HTTP/3 connection object left");
 }
 
 static void on_stream(void *arg, struct plx_conn *c, struct plx_stream *s)
@@ -78,6 +114,18 @@ static size_t on_data(void *arg, struct plx_conn *c, struct plx_stream *s, const
     if (e->raw != NULL && e->raw->on_data != NULL)
         return e->raw->on_data(s, data, len, fin);
     return len;
+}
+
+static size_t on_message(void *arg, struct plx_conn *c, struct plx_stream *s, const uint8_t *data, size_t len)
+{
+    struct plx_core *k = arg;
+
+    return plx_glue_h3_message(k, plx_econn_of(k, c)->h3, s, data, len);
+}
+
+static size_t on_answer(void *arg, struct plx_conn *c, struct plx_stream *s, const uint8_t *data, size_t len)
+{
+    return plx_glue_h3_answer(c, plx_econn_of(arg, c)->h3, s, data, len);
 }
 
 static void on_reset(void *arg, struct plx_conn *c, struct plx_stream *s, uint64_t code)
@@ -175,7 +223,7 @@ static bool on_cid_issued(void *arg, struct plx_conn *c, const struct plx_cid *c
 {
     struct plx_core *k = arg;
 
-    if (plx_cid_eq(cid, &plx_econn_of(k, c)->first_cid))
+    if (plx_demux_is_odcid(k, c, cid))
         return plx_demux_add_odcid(k, c, cid);
     return plx_demux_add_cid(k, c, cid);
 }
@@ -185,7 +233,7 @@ static void on_cid_retired(void *arg, struct plx_conn *c, const struct plx_cid *
     struct plx_core *k = arg;
     struct plx_econn *e = plx_econn_of(k, c);
 
-    if (plx_cid_eq(cid, &e->first_cid))
+    if (plx_demux_is_odcid(k, c, cid))
         plx_demux_remove_odcid(k, e);
     else
         plx_demux_remove_cid(k, cid);
@@ -207,9 +255,14 @@ static void on_wake(void *arg, struct plx_conn *c)
 }
 
 const struct plx_conn_events plx_glue_events = {
+    .on_early = on_early,
+    .early_context = early_context,
+    .accepts_early = accepts_early,
     .on_open = on_open,
     .on_stream = on_stream,
     .on_data = on_data,
+    .on_message = on_message,
+    .on_answer = on_answer,
     .on_reset = on_reset,
     .on_stop_sending = on_stop_sending,
     .on_writable = on_writable,

@@ -33,6 +33,17 @@ static void *io_open_bidi(void *arg, struct plx_h3_stream *hs, uint64_t *id)
     return s;
 }
 
+static void *io_ask(void *arg, struct plx_h3_stream *hs, const struct plx_buf *buf, uint64_t *id)
+{
+    struct plx_stream *s = plx_conn_ask(arg, buf, hs);
+
+    if (s == NULL)
+        return NULL;
+    plx_conn_core(arg)->n.requests++;
+    *id = plx_stream_id(s);
+    return s;
+}
+
 static enum plx_err io_send(void *arg, void *ts, const struct plx_buf *bufs, uint16_t count, bool fin)
 {
     (void)arg;
@@ -88,6 +99,7 @@ static void io_wake(void *arg)
 static const struct plx_h3_io io = {
     .open_uni = io_open_uni,
     .open_bidi = io_open_bidi,
+    .ask = io_ask,
     .send = io_send,
     .send_copy = io_send_copy,
     .reset = io_reset,
@@ -101,21 +113,70 @@ static const struct plx_h3_io io = {
 
 // --- what the transport tells HTTP/3 --------------------------------------------------------------------------
 
-bool plx_glue_h3_open(struct plx_core *k, struct plx_conn *c)
+static bool begin(struct plx_core *k, struct plx_conn *c)
 {
     struct plx_econn *e = plx_econn_of(k, c);
-    const struct plx_h3_handler *handler = k->engine->cfg.h3;
 
-    e->h3 = plx_h3_conn_new(&k->h3_env, plx_conn_is_server(c), &io, c, handler, c);
-    if (e->h3 == NULL)
-        return false;
-    plx_h3_conn_set_user(e->h3, plx_conn_user(c));
-    plx_h3_conn_start(e->h3);
+    e->h3 = plx_h3_conn_new(&k->h3_env, plx_conn_is_server(c), &io, c, k->engine->cfg.h3, c);
+    if (e->h3 != NULL)
+        plx_h3_conn_set_user(e->h3, plx_conn_user(c));
+    plx_conn_want_messages(c);
+    return e->h3 != NULL;
+}
+
+static void start(struct plx_core *k, struct plx_h3_conn *h3, void (*tell)(struct plx_h3_conn *h3))
+{
+    plx_h3_conn_start(h3);
     if (k->stop_stage != PLX_STOP_NO)
-        plx_h3_conn_shutdown(e->h3);
-    if (handler->on_open != NULL)
-        handler->on_open(e->h3);
+        plx_h3_conn_shutdown(h3);
+    if (tell != NULL)
+        tell(h3);
+}
+
+bool plx_glue_h3_open(struct plx_core *k, struct plx_conn *c)
+{
+    if (!begin(k, c))
+        return false;
+    start(k, plx_econn_of(k, c)->h3, k->engine->cfg.h3->on_open);
     return true;
+}
+
+bool plx_glue_h3_early(struct plx_core *k, struct plx_conn *c, const uint8_t *app, size_t len)
+{
+    const struct plx_h3_handler *handler = k->engine->cfg.h3;
+    struct plx_econn *e = plx_econn_of(k, c);
+
+    if (!begin(k, c))
+        return false;
+    plx_h3_conn_early(e->h3, app, len);
+    start(k, e->h3, plx_conn_is_server(c) ? handler->on_open : handler->on_early);
+    return true;
+}
+
+void plx_glue_h3_complete(struct plx_core *k, struct plx_conn *c, bool was_accepted)
+{
+    const struct plx_h3_handler *handler = k->engine->cfg.h3;
+    struct plx_econn *e = plx_econn_of(k, c);
+
+    plx_h3_conn_complete(e->h3, was_accepted);
+    if (!plx_conn_is_server(c) && handler->on_open != NULL)
+        handler->on_open(e->h3);
+}
+
+size_t plx_glue_h3_remember(struct plx_core *k, struct plx_conn *c, uint8_t *out, size_t cap)
+{
+    const struct plx_econn *e = plx_econn_of(k, c);
+
+    if (plx_conn_is_server(c))
+        return plx_h3_cfg_remember(&k->h3_env.cfg, true, out, cap);
+    return e->h3 != NULL ? plx_h3_conn_remember(e->h3, out, cap) : 0;
+}
+
+static void refuse(struct plx_stream *s)
+{
+    plx_stream_stop_sending(s, PLX_H3_REQUEST_REJECTED);
+    if (!plx_stream_is_uni(s))
+        plx_stream_reset(s, PLX_H3_REQUEST_REJECTED);
 }
 
 void plx_glue_h3_stream(struct plx_core *k, struct plx_conn *c, struct plx_stream *s)
@@ -126,12 +187,25 @@ void plx_glue_h3_stream(struct plx_core *k, struct plx_conn *c, struct plx_strea
 
     plx_stream_set_user(s, hs);
     if (hs == NULL) {
-        plx_stream_stop_sending(s, PLX_H3_REQUEST_REJECTED);
-        if (!is_uni)
-            plx_stream_reset(s, PLX_H3_REQUEST_REJECTED);
+        refuse(s);
         return;
     }
     k->n.requests += !is_uni;
+}
+
+// A request in one piece: what plx_glue_h3_stream() and plx_glue_h3_data() do for others, at a server.
+size_t plx_glue_h3_message(struct plx_core *k, struct plx_h3_conn *h3, struct plx_stream *s,
+                           const uint8_t *data, size_t len)
+{
+    struct plx_h3_stream *hs = h3 != NULL ? plx_h3_on_open(h3, s, plx_stream_id(s), false) : NULL;
+
+    plx_stream_set_user(s, hs);
+    if (hs == NULL) {
+        refuse(s);
+        return len;
+    }
+    k->n.requests++;
+    return plx_h3_on_message(h3, hs, data, len);
 }
 
 // GOAWAY is out and the last request is done: nothing keeps the connection (RFC 9114 section 5.2). A client ends it at once. A server
@@ -157,6 +231,23 @@ void plx_glue_h3_shutdown(struct plx_conn *c, struct plx_h3_conn *h3)
 {
     plx_h3_conn_shutdown(h3);
     close_if_drained(c, h3);
+}
+
+// An answer in one piece. As a rule its request is open until its stream is closed, and nothing can be drained by it.
+size_t plx_glue_h3_answer(struct plx_conn *c, struct plx_h3_conn *h3, struct plx_stream *s,
+                          const uint8_t *data, size_t len)
+{
+    struct plx_h3_stream *hs = plx_stream_user(s);
+    bool is_gone;
+
+    if (h3 == NULL || hs == NULL)
+        return len;
+    size_t taken = plx_h3_on_answer(h3, hs, data, len, &is_gone);
+    if (is_gone) {
+        plx_stream_set_user(s, NULL);
+        close_if_drained(c, h3);
+    }
+    return taken;
 }
 
 size_t plx_glue_h3_data(struct plx_conn *c, struct plx_h3_conn *h3, struct plx_stream *s, const uint8_t *data,

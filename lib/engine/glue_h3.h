@@ -6,7 +6,15 @@
 #include "engine/core.h"
 
 bool plx_glue_h3_open(struct plx_core *k, struct plx_conn *c); // false: no object left
+// The same before the handshake is complete; then plx_glue_h3_complete() follows. app: what a client remembered.
+bool plx_glue_h3_early(struct plx_core *k, struct plx_conn *c, const uint8_t *app, size_t len);
+void plx_glue_h3_complete(struct plx_core *k, struct plx_conn *c, bool was_accepted);
+size_t plx_glue_h3_remember(struct plx_core *k, struct plx_conn *c, uint8_t *out, size_t cap);
 void plx_glue_h3_stream(struct plx_core *k, struct plx_conn *c, struct plx_stream *s);
+size_t plx_glue_h3_message(struct plx_core *k, struct plx_h3_conn *h3, struct plx_stream *s,
+                           const uint8_t *data, size_t len);
+size_t plx_glue_h3_answer(struct plx_conn *c, struct plx_h3_conn *h3, struct plx_stream *s,
+                          const uint8_t *data, size_t len);
 size_t plx_glue_h3_data(struct plx_conn *c, struct plx_h3_conn *h3, struct plx_stream *s, const uint8_t *data,
                         size_t len, bool fin);
 void plx_glue_h3_closed(struct plx_conn *c, struct plx_h3_conn *h3, struct plx_stream *s);

@@ -351,6 +351,46 @@ static void image_prefetch(struct plx_core *k)
         plx_table_prefetch(&k->resets, e->reset_key[i]);
 }
 
+// What a connection is made of: conn, keys and streams are a hundred and fifty lines that nobody has touched for long. Asking for so many takes as long
+// as waiting for some of them, so it is done in breaths that have nothing else to do; what is left when one wakes is asked for then.
+enum { WARM_CONN, WARM_STREAMS, WARM_KEYS, WARM_DONE, WARM_USTREAMS = 5, WARM_H3_STREAMS = 2 };
+
+static void pool_warm(struct plx_pool *p, uint32_t count, size_t len)
+{
+    if (p->free_count < count && p->cold_count > 0 && !plx_pool_warm(p))
+        return;
+    for (uint32_t i = 0; i < count; i++)
+        plx_pool_prefetch(p, i, 0, len);
+}
+
+static void warm_step(struct plx_core *k)
+{
+    switch (k->berths.warmed++) {
+    case WARM_CONN:
+        pool_warm(&k->conns, 1, k->conns.obj_size);
+        break;
+    case WARM_STREAMS:
+        pool_warm(&k->h3_conns, 1, k->h3_conns.obj_size);
+        pool_warm(&k->streams, WARM_USTREAMS, k->streams.obj_size);
+        pool_warm(&k->h3_streams, WARM_H3_STREAMS, k->h3_streams.obj_size);
+        break;
+    case WARM_KEYS:
+        pool_warm(&k->keys, 1, k->keys.obj_size);
+        break;
+    }
+}
+
+void plx_hibernate_warm(struct plx_core *k)
+{
+    if (k->berths.warmed < WARM_DONE && k->berths.sleepers > 0)
+        warm_step(k);
+}
+
+void plx_hibernate_prefetch(const struct plx_core *k, uint32_t berth)
+{
+    record_prefetch(&k->berths, berth);
+}
+
 struct plx_conn *plx_hibernate_wake(struct plx_core *k, uint32_t berth)
 {
     struct plx_berths *b = &k->berths;
@@ -358,12 +398,19 @@ struct plx_conn *plx_hibernate_wake(struct plx_core *k, uint32_t berth)
 
     plx_check(berth < b->fresh);
     record_prefetch(b, berth);
+    if (b->warmed <= WARM_CONN)
+        warm_step(k);
     plx_check(head->len != 0);
     __builtin_prefetch(head->timer.link.next);
     __builtin_prefetch(head->timer.link.prev);
     record_read(b, berth);
+    if (b->warmed <= WARM_STREAMS)
+        warm_step(k);
     plx_unsqueeze(b->image, b->pattern[head->is_server], b->size / 8, b->text);
     image_prefetch(k);
+    if (b->warmed <= WARM_KEYS)
+        warm_step(k);
+    b->warmed = WARM_CONN;
     struct plx_conn *c = objects_make(k, head->has_h3);
     plx_conn_image_blank((uint8_t *)b->image + b->conn_at);
     if (c == NULL) {

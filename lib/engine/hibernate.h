@@ -46,6 +46,7 @@ struct plx_berths {
     uint64_t *image;      // one at a time
     uint64_t *pattern[2]; // by role
     bool has_pattern[2];
+    uint8_t warmed; // of the steps of plx_hibernate_warm(), those that are done
     bool is_stuck;  // the last look-up found a sleeper, and no objects for it
     bool is_moving; // a program's on_hibernate or on_wake runs
     uint8_t *text;
@@ -63,6 +64,10 @@ bool plx_hibernate_try(struct plx_core *k, struct plx_conn *c);
 struct plx_conn *plx_hibernate_wake(struct plx_core *k, uint32_t berth);
 // The sleeper's timer went off: woken; or NULL, and it is tried again shortly.
 struct plx_econn *plx_hibernate_expired(struct plx_core *k, struct plx_timer *t);
+// In a breath that had nothing to do: asks for some of the memory that the next one to wake will be made of. Cost: some tens of lines.
+void plx_hibernate_warm(struct plx_core *k);
+// Somebody sleeps, and what a packet wakes it with may be far away: asked for, if the berth is a sleeper's.
+void plx_hibernate_prefetch(const struct plx_core *k, uint32_t berth);
 // Some sleepers, as far as there are objects for them. True: there are more.
 bool plx_hibernate_sweep(struct plx_core *k, uint32_t max);
 

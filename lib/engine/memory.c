@@ -5,6 +5,9 @@
 // Both prefer the node that the port names (struct plx_port_caps): a NIC writes to memory of its own node, the worker belongs
 // beside it (place.c says so when it is not), and so does everything that the worker touches for a packet. A port
 // that names no node leaves it to the kernel, which gives a page to the node of whoever touches it first.
+//
+// Both ask for transparent huge pages. A request reaches into eight objects of its connection, each on a page of its own: with many
+// connections of ordinary pages every one of them misses the TLB as well as the cache. Reserved huge pages are left to DPDK.
 
 #include <stdio.h>
 
@@ -37,6 +40,14 @@ static uint32_t sleepers_of(const struct plx_engine_cfg *cfg)
     return cfg->hibernate_after.ns > 0 ? cfg->hibernated_max : 0;
 }
 
+// Every ID of every connection that is awake makes 7/8, which is what a table takes at most; made is it for 3/4. Mostly there are four of each.
+static uint32_t cids_of(uint32_t awake, uint32_t asleep)
+{
+    uint64_t ids = (uint64_t)awake * PLX_CIDS_LOCAL_MAX + (uint64_t)asleep * PLX_ASLEEP_CIDS;
+
+    return (uint32_t)(ids - ids / 7 + 64); // 64: the first IDs of a handshake, with few connections
+}
+
 static struct plan plan_of(struct plx_core *k)
 {
     const struct plx_engine_cfg *cfg = &k->engine->cfg;
@@ -51,10 +62,10 @@ static struct plan plan_of(struct plx_core *k)
                   {&k->streams, "streams_max", plx_conn_stream_size(), cfg->streams_max},
                   {&k->h3_conns, "conns_max (HTTP/3)", plx_h3_conn_size(), cfg->conns_max},
                   {&k->h3_streams, "streams_max (HTTP/3)", plx_h3_stream_size(), cfg->streams_max}},
-        .tables = {{&k->cids, cfg->conns_max * 8 +
-                                  asleep * PLX_ASLEEP_CIDS},   // every ID of every connection, and a margin
-                   {&k->odcids, cfg->handshakes_max * 2},      // half full at most
-                   {&k->resets, cfg->conns_max * 2 + asleep}}, // one each, and those that change their path
+        .tables = {{&k->cids, cids_of(cfg->conns_max, asleep)},
+                   {&k->odcids, cfg->handshakes_max * 2}, // half full at most
+                   {&k->resets, cfg->conns_max + cfg->conns_max / 2 +
+                                    asleep}}, // one each, and those that change their path
         .rings = {{&k->inbox, INBOX_LEN}, {&k->returns, PLX_RETURNS_MAX}},
     };
 }
@@ -95,9 +106,21 @@ static bool cut(struct plx_core *k, const struct plan *p)
         ok = plx_table_init(p->tables[i].table, p->tables[i].count, a);
     for (unsigned i = 0; i < RINGS && ok && has_rings(k); i++)
         ok = plx_mailbox_init(p->rings[i].ring, p->rings[i].len, a);
-    ok = ok && plx_berths_init(&k->berths, sleepers_of(&k->engine->cfg), a);
     ok = ok && plx_parking_init(&k->parking, a);
-    return ok && (k->memo_memory = plx_arena_alloc(a, plx_memo_size(), 64)) != NULL;
+    ok = ok && (k->memo_memory = plx_arena_alloc(a, plx_memo_size(), 64)) != NULL;
+    return ok && plx_berths_init(&k->berths, sleepers_of(&k->engine->cfg),
+                                 a); // last: what is not used of them lies before nobody
+}
+
+static enum plx_err no_memory(const struct plx_core *k, char *err, size_t err_len)
+{
+    const struct plx_engine_cfg *cfg = &k->engine->cfg;
+
+    snprintf(
+        err, err_len,
+        "not enough memory for worker %u: lower conns_max (%u), streams_max (%u) or buffer_memory (%llu)",
+        k->index, cfg->conns_max, cfg->streams_max, (unsigned long long)cfg->buffer_memory);
+    return PLX_ERR_NOMEM;
 }
 
 enum plx_err plx_core_memory_init(struct plx_core *k, char *err, size_t err_len)
@@ -106,17 +129,23 @@ enum plx_err plx_core_memory_init(struct plx_core *k, char *err, size_t err_len)
     struct plan p = plan_of(k);
     int node = k->caps.numa_node;
 
-    if (plx_arena_init(&k->memory, bytes_of(k, &p), node, false) && cut(k, &p) &&
-        plx_slab_init(&k->slab, cfg->buffer_memory, node)) {
-        plx_arena_freeze(&k->memory);
-        k->berths.after = cfg->hibernate_after;
-        return PLX_OK;
-    }
-    snprintf(
-        err, err_len,
-        "not enough memory for worker %u: lower conns_max (%u), streams_max (%u) or buffer_memory (%llu)",
-        k->index, cfg->conns_max, cfg->streams_max, (unsigned long long)cfg->buffer_memory);
-    return PLX_ERR_NOMEM;
+    if (!plx_arena_init(&k->memory, bytes_of(k, &p), node, false))
+        return no_memory(k, err, err_len);
+    plx_arena_advise_huge(&k->memory); // before the tables are filled
+    if (!cut(k, &p) || !plx_slab_init(&k->slab, cfg->buffer_memory, node))
+        return no_memory(k, err, err_len);
+    plx_arena_freeze(&k->memory);
+    k->berths.after = cfg->hibernate_after;
+    return PLX_OK;
+}
+
+void plx_core_memory_trim(struct plx_core *k)
+{
+    struct plx_pool *pool[] = {&k->conns,   &k->handshakes, &k->keys,
+                               &k->streams, &k->h3_conns,   &k->h3_streams};
+
+    for (unsigned i = 0; i < POOLS; i++)
+        k->n.trimmed_bytes += plx_pool_trim(pool[i]);
 }
 
 void plx_core_memory_fini(struct plx_core *k)

@@ -284,6 +284,7 @@ static void on_request(struct plx_h3_req *req, const struct plx_h3_head *head, b
     p->free_slots = s->next_free;
     s->req = req;
     s->has_body = has_body;
+    s->is_early = plx_h3_req_is_early(req);
     s->is_live = true;
     s->wants_respond = s->has_responded = s->wants_fin = false;
     plx_h3_req_set_user(req, s);

@@ -66,7 +66,7 @@ struct plx_queue_req { // a slot
     uint8_t *head_mem, *answer_mem;
     // --- written by the worker before REQUEST, or CLOSED ---
     struct plx_h3_head head;
-    bool has_body, is_peer;
+    bool has_body, is_peer, is_early;
     uint64_t code;
     // --- written by the thread before RESPOND, or CANCEL ---
     uint16_t status, field_count;

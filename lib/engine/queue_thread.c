@@ -64,6 +64,7 @@ static bool to_event(struct plx_qpair *p, struct plx_qmsg *m, struct plx_queue_e
         ev->what = PLX_QUEUE_REQUEST;
         ev->head = &s->head;
         ev->has_body = s->has_body;
+        ev->is_early = s->is_early;
         return true;
     case QMSG_IN: {
         struct plx_qblock *b = PLX_CONTAINER(m, struct plx_qblock, m);

@@ -46,6 +46,7 @@ static void rx_pull(struct plx_core *k)
     k->work_count = 0;
     for (uint16_t i = 0; i < n; i++) {
         struct plx_pkt *pkt = k->rx_pkts[i];
+        __builtin_prefetch(pkt->data);
         k->n.datagrams_rx++;
         k->n.bytes_rx += pkt->len;
         pkt->time = k->now;
@@ -110,6 +111,54 @@ static void rx_parse(struct plx_core *k, struct plx_burst *b)
     }
 }
 
+// --- ahead: what the packets behind the present one will touch ------------------------------------------------
+
+// The connection of job j, when there is one and it is not that of the job before.
+static const struct plx_conn *ahead_at(const struct plx_burst *b, unsigned j)
+{
+    if (j >= b->job_count)
+        return NULL;
+    const struct plx_conn *c = b->slot[b->job_slot[j]].conn;
+    return j > 0 && b->slot[b->job_slot[j - 1]].conn == c ? NULL : c;
+}
+
+// The keys of slot i: the mask of the whole burst comes first, so these are long under way when a packet is opened.
+static void ahead_keys(const struct plx_burst *b, unsigned i)
+{
+    if (i < b->count && b->slot[i].conn != NULL)
+        plx_conn_prefetch_rx_keys(b->slot[i].conn, b->slot[i].rx.hdr.pkt_len);
+}
+
+// One packet's distance between the steps is about 200 ns of work: twice what memory takes to answer.
+enum { AHEAD_CONN = 4, AHEAD_RINGS = 3, AHEAD_STREAM = 2, AHEAD_REQUEST = 1, AHEAD_KEYS = 4 };
+
+static void ahead_conn(const struct plx_core *k, const struct plx_conn *c)
+{
+    if (c == NULL)
+        return;
+    plx_conn_prefetch(c);
+    const struct plx_econn *e = plx_econn_of(k, c);
+    __builtin_prefetch(e);
+    __builtin_prefetch(&e->core);
+}
+
+// j is the job whose turn it is.
+static void ahead_deliver(const struct plx_core *k, const struct plx_burst *b, unsigned j)
+{
+    const struct plx_conn *c;
+
+    ahead_conn(k, ahead_at(b, j + AHEAD_CONN));
+    if ((c = ahead_at(b, j + AHEAD_RINGS)) != NULL) {
+        plx_conn_prefetch_rings(c);
+        if (plx_econn_of(k, c)->h3 != NULL)
+            plx_h3_conn_prefetch(plx_econn_of(k, c)->h3);
+    }
+    if ((c = ahead_at(b, j + AHEAD_STREAM)) != NULL)
+        plx_conn_prefetch_stream(c);
+    if ((c = ahead_at(b, j + AHEAD_REQUEST)) != NULL && plx_econn_of(k, c)->h3 != NULL)
+        plx_h3_req_prefetch(plx_conn_last_user(c));
+}
+
 // --- find: connection IDs to connections --------------------------------------------------------------------
 
 // The look-up found a sleeper that cannot wake: its packet is counted already, and is nobody else's.
@@ -126,12 +175,7 @@ static void slot_find(struct plx_core *k, struct plx_slot *s)
     uint16_t core;
 
     s->conn = s->work.stash_of != NULL ? s->work.stash_of : plx_demux_find(k, &s->rx.hdr);
-    if (s->conn != NULL) {
-        if (plx_econn_of(k, s->conn)->is_dead) // its last breath is this one
-            slot_drop(k, s, PLX_DROP_wrong_state);
-        return;
-    }
-    if (is_stuck(k))
+    if (s->conn != NULL || is_stuck(k))
         return;
     // Before the hand-over: a reset comes to the core that sent what it answers, and its connection ID is noise.
     if (s->rx.hdr.type == PLX_PKT_SHORT && plx_admit_reset(k, s))
@@ -156,12 +200,25 @@ static void slot_find(struct plx_core *k, struct plx_slot *s)
 
 static void rx_find(struct plx_core *k, struct plx_burst *b)
 {
+    bool is_far = plx_core_is_crowded(k);
+
+    for (uint16_t i = 0; i < b->count && is_far; i++)
+        plx_demux_prefetch(k, &b->slot[i].rx.hdr);
+    for (uint16_t i = 0; i < b->count && b->count > 1 && k->berths.sleepers > 0; i++)
+        plx_demux_prefetch_sleeper(k, &b->slot[i].rx.hdr);
     for (uint16_t i = 0; i < b->count; i++) {
         struct plx_slot *s = &b->slot[i];
         slot_find(k, s);
-        if (s->conn != NULL)
-            __builtin_prefetch(s->conn);
-        else
+        if (s->conn != NULL && is_far) {
+            plx_conn_prefetch_head(s->conn);
+            __builtin_prefetch(&plx_econn_of(k, s->conn)->is_dead);
+        }
+    }
+    for (uint16_t i = 0; i < b->count; i++) {
+        struct plx_slot *s = &b->slot[i];
+        if (s->conn != NULL && plx_econn_of(k, s->conn)->is_dead) // its last breath is this one
+            slot_drop(k, s, PLX_DROP_wrong_state);
+        if (s->conn == NULL)
             work_finish(&s->work);
     }
 }
@@ -202,9 +259,15 @@ static bool slot_step(struct plx_core *k, struct plx_slot *s, enum plx_rx_step s
 
 static void rx_unmask(struct plx_core *k, struct plx_burst *b)
 {
+    bool is_far = plx_core_is_crowded(k);
+
     b->job_count = 0;
+    for (unsigned i = 0; i < AHEAD_KEYS && is_far; i++)
+        ahead_keys(b, i);
     for (uint16_t i = 0; i < b->count; i++) {
         struct plx_slot *s = &b->slot[i];
+        if (is_far)
+            ahead_keys(b, i + AHEAD_KEYS);
         if (s->conn == NULL)
             continue;
         if (!slot_step(k, s, plx_conn_rx_begin(s->conn, &s->rx, &b->mask[b->job_count], k->now)))
@@ -225,20 +288,22 @@ static void rx_open(struct plx_core *k, struct plx_burst *b)
         b->job_slot[n++] = b->job_slot[j];
     }
     b->job_count = n;
+    if (plx_core_is_crowded(k))
+        for (unsigned j = 0; j < AHEAD_CONN; j++)
+            ahead_conn(k, ahead_at(b, j));
     k->env.aead->open(b->open, n);
 }
 
 static void rx_deliver(struct plx_core *k, struct plx_burst *b)
 {
+    bool is_far = plx_core_is_crowded(k);
+
+    for (int j = -AHEAD_RINGS; j < 0 && is_far; j++) // the first ones have nobody before them
+        ahead_deliver(k, b, (unsigned)j);
     for (uint16_t j = 0; j < b->job_count; j++) {
         struct plx_slot *s = &b->slot[b->job_slot[j]];
-        if (j + 1 < b->job_count) {
-            const struct plx_conn *next = b->slot[b->job_slot[j + 1]].conn;
-            if (next != s->conn) {
-                plx_conn_prefetch(next);
-                __builtin_prefetch(plx_econn_of(k, next));
-            }
-        }
+        if (is_far)
+            ahead_deliver(k, b, j);
         struct plx_econn *e = plx_econn_of(k, s->conn);
         if (e->is_dead) { // by an earlier packet of this round
             slot_drop(k, s, PLX_DROP_wrong_state);

@@ -63,6 +63,7 @@ static enum plx_err tls_init(struct plx_engine *e, char *err, size_t err_len)
         .ciphersuites = cfg->ciphersuites,
         .groups = cfg->groups,
         .tickets = cfg->tickets,
+        .early_data = cfg->early_data && cfg->h3 != NULL,
         .keylog = e->keylog != NULL ? on_keylog : NULL,
         .keylog_arg = e,
     };

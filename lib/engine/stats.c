@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "engine/engine.h"
+#include "engine/frames.h"
 
 static const char *const drop_name[] = {
 #define X(name, side, help) #name,
@@ -36,6 +37,7 @@ void plx_core_publish(struct plx_core *k)
 {
     k->n.streams_open = plx_pool_in_use(&k->streams);
     k->n.buffer_bytes = plx_slab_bytes_in_use(&k->slab);
+    k->n.udp_unchecked = k->frames != NULL ? k->frames->net.unchecked : 0;
     copy_out(k->pub_n, &k->n, sizeof k->n / 8);
     copy_out(k->pub_conn, &k->env.stats, sizeof k->env.stats / 8);
 }
@@ -58,6 +60,7 @@ static void core_add(const struct plx_core *k, struct plx_core_stats *out)
     out->datagrams_tx += n.datagrams_tx;
     out->bytes_rx += n.bytes_rx;
     out->bytes_tx += n.bytes_tx;
+    out->udp_unchecked += n.udp_unchecked;
     out->packets_rx += c.packets_rx;
     out->packets_tx += c.packets_tx;
     out->packets_lost += c.packets_lost;
@@ -73,6 +76,8 @@ static void core_add(const struct plx_core *k, struct plx_core_stats *out)
     out->handshakes_ok += c.handshakes_ok;
     out->handshakes_failed += c.handshakes_failed;
     out->resumed += c.resumed;
+    out->early_accepted += c.early_accepted;
+    out->early_refused += c.early_refused;
     out->streams_open += n.streams_open;
     out->requests += n.requests;
     out->handed_over += n.handed_over;

@@ -44,6 +44,7 @@ bool plx_core_tx(struct plx_core *k)
     // those that are ready now; who becomes ready again meanwhile waits for the next breath
     struct plx_list turn;
     bool has_more = false;
+    bool is_far = plx_core_is_crowded(k);
 
     plx_list_init(&turn);
     plx_list_move_all(&turn, &k->ready);
@@ -51,6 +52,8 @@ bool plx_core_tx(struct plx_core *k)
         struct plx_econn *e = PLX_CONTAINER(plx_list_first(&turn), struct plx_econn, ready);
         struct plx_conn *c = plx_econn_conn(e);
 
+        if (is_far)
+            plx_conn_prefetch_tx_keys(c);
         tx_refill(k);
         if (k->tx.spare_count == 0 || k->tx.job_max - k->tx.job_count < 2 * PLX_TX_QUANTUM)
             plx_tx_flush(k), tx_refill(k);

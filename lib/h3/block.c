@@ -140,7 +140,12 @@ struct plx_h3_block *plx_h3_block_new_request(const struct plx_h3_head *head, st
     struct plx_h3_block *b = block_make(section, (size_t)(s.p - section), body);
     free(section);
     if (b != NULL)
-        b->info = (struct plx_h3_block_info){true, plx_span_is(head->method, "HEAD"), size};
+        b->info = (struct plx_h3_block_info){
+            .is_request = true,
+            .is_head_method = plx_span_is(head->method, "HEAD"),
+            .is_safe = plx_h3_method_is_safe(head->method) && body.len == 0,
+            .section_size = size,
+        };
     return b;
 }
 

@@ -16,8 +16,8 @@ void plx_h3_block_unuse(struct plx_h3_block *b, uint16_t count);
 
 // What a request needs to know about the block that it is made of.
 struct plx_h3_block_info {
-    bool is_request, is_head_method;
-    uint64_t section_size; // as the peer's limit counts it, RFC 9114 section 4.2.2
+    bool is_request, is_head_method, is_safe; // is_safe: the method is
+    uint64_t section_size;                    // as the peer's limit counts it, RFC 9114 section 4.2.2
 };
 const struct plx_h3_block_info *plx_h3_block_info(const struct plx_h3_block *b);
 

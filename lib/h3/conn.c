@@ -58,6 +58,18 @@ struct scratch plx_h3_scratch_of(const struct plx_h3_env *env)
     return s;
 }
 
+void plx_h3_conn_prefetch(const struct plx_h3_conn *c)
+{
+    for (size_t at = 0; at < offsetof(struct plx_h3_conn, transport); at += 64)
+        __builtin_prefetch((const uint8_t *)c + at);
+}
+
+void plx_h3_req_prefetch(const void *hs)
+{
+    for (size_t at = 0; at < sizeof(struct plx_h3_req); at += 64)
+        __builtin_prefetch((const uint8_t *)hs + at);
+}
+
 size_t plx_h3_conn_size(void)
 {
     return sizeof(struct plx_h3_conn);
@@ -114,6 +126,27 @@ static bool local_open(struct plx_h3_conn *c, struct plx_h3_stream *s, enum stre
     return c->io->send_copy(c->io_arg, s->ts, first, (size_t)(w->p - first), fin) == PLX_OK;
 }
 
+static void settings_ours(const struct plx_h3_cfg *cfg, bool is_server, struct plx_settings *ours)
+{
+    plx_settings_init(ours);
+    ours->value[PLX_SETTING_QPACK_MAX_TABLE_CAPACITY] = cfg->qpack_table_max;
+    ours->value[PLX_SETTING_QPACK_BLOCKED_STREAMS] = cfg->qpack_blocked_max;
+    ours->value[PLX_SETTING_MAX_FIELD_SECTION_SIZE] = cfg->field_section_max;
+    if (is_server)
+        ours->value[PLX_SETTING_ENABLE_CONNECT_PROTOCOL] = cfg->connect_protocol;
+}
+
+size_t plx_h3_cfg_remember(const struct plx_h3_cfg *cfg, bool is_server, uint8_t *out, size_t cap)
+{
+    struct plx_h3_cfg resolved = cfg_resolved(cfg);
+    struct plx_wr w = plx_wr_init(out, cap);
+    struct plx_settings ours;
+
+    settings_ours(&resolved, is_server, &ours);
+    plx_settings_write(&ours, 0, 0, &w);
+    return w.is_full ? 0 : (size_t)(w.p - out);
+}
+
 static bool control_open(struct plx_h3_conn *c)
 {
     uint8_t buf[256], payload[128];
@@ -121,12 +154,7 @@ static bool control_open(struct plx_h3_conn *c)
     struct plx_h3_cfg *cfg = &c->env->cfg;
     struct plx_settings ours;
 
-    plx_settings_init(&ours);
-    ours.value[PLX_SETTING_QPACK_MAX_TABLE_CAPACITY] = cfg->qpack_table_max;
-    ours.value[PLX_SETTING_QPACK_BLOCKED_STREAMS] = cfg->qpack_blocked_max;
-    ours.value[PLX_SETTING_MAX_FIELD_SECTION_SIZE] = cfg->field_section_max;
-    if (c->is_server)
-        ours.value[PLX_SETTING_ENABLE_CONNECT_PROTOCOL] = cfg->connect_protocol;
+    settings_ours(cfg, c->is_server, &ours);
     //= rfc9114 7.2.4.1 "Endpoints SHOULD include at least one such setting in their SETTINGS frame"
     plx_settings_write(&ours, cfg->no_grease ? 0 : grease(c->env), grease(c->env) & 0xff, &p);
 
@@ -229,7 +257,7 @@ bool plx_h3_conn_junk(struct plx_h3_conn *c, uint32_t weight)
 // --- what the transport reports ----------------------------------------------------------------------------
 
 // After an event: what has become due goes out together.
-static void settle(struct plx_h3_conn *c)
+__attribute__((noinline)) static void settle_due(struct plx_h3_conn *c)
 {
     if (!plx_h3_conn_is_open(c))
         return;
@@ -237,6 +265,14 @@ static void settle(struct plx_h3_conn *c)
         plx_h3_decoder_flush(c);
     if (c->shutdown != SHUTDOWN_NONE)
         plx_h3_shutdown_step(c);
+}
+
+// Most often nothing has.
+static inline void settle(struct plx_h3_conn *c)
+{
+    if (c->decoder_out_len > 0 || c->table.insert_count != c->table.known_received ||
+        c->shutdown != SHUTDOWN_NONE)
+        settle_due(c);
 }
 
 static struct plx_h3_req *as_request(struct plx_h3_stream *hs)
@@ -292,6 +328,51 @@ size_t plx_h3_on_data(struct plx_h3_conn *c, struct plx_h3_stream *hs, const uin
         plx_h3_ustream_on_data(PLX_CONTAINER(hs, struct ustream, s), data, len, fin);
     settle(c);
     return plx_h3_conn_is_open(c) ? used : len;
+}
+
+// What came whole was taken, but for so much: as the transport counts.
+static size_t whole_taken(struct plx_h3_conn *c, const struct plx_h3_req *req, size_t len, size_t left)
+{
+    settle(c);
+    return left == 0 || plx_h3_rx_is_over(req) || !plx_h3_conn_is_open(c) ? len : len - left;
+}
+
+size_t plx_h3_on_message(struct plx_h3_conn *c, struct plx_h3_stream *hs, const uint8_t *data, size_t len)
+{
+    struct plx_h3_req *req = PLX_CONTAINER(hs, struct plx_h3_req, s);
+    size_t left;
+
+    if (plx_h3_rx_whole(req, data, len, &left) == PLX_WHOLE_NO)
+        return plx_h3_on_data(c, hs, data, len, true);
+    return whole_taken(c, req, len, left);
+}
+
+__attribute__((noinline)) static size_t on_other_answer(struct plx_h3_conn *c, struct plx_h3_stream *hs,
+                                                        const uint8_t *data, size_t len, bool *is_gone)
+{
+    struct plx_h3_req *req = PLX_CONTAINER(hs, struct plx_h3_req, s);
+    enum plx_whole whole = PLX_WHOLE_NO;
+    size_t left = 0;
+
+    if (plx_h3_conn_is_open(c) && req->rx == MESSAGE_HEAD)
+        whole = plx_h3_rx_whole(req, data, len, &left);
+    *is_gone = whole == PLX_WHOLE_GONE;
+    if (whole == PLX_WHOLE_NO)
+        return plx_h3_on_data(c, hs, data, len, true);
+    if (whole == PLX_WHOLE_TAKEN)
+        return whole_taken(c, req, len, left);
+    settle(c);
+    return len;
+}
+
+size_t plx_h3_on_answer(struct plx_h3_conn *c, struct plx_h3_stream *hs, const uint8_t *data, size_t len,
+                        bool *is_gone)
+{
+    *is_gone = plx_h3_conn_is_open(c) && plx_h3_rx_like(PLX_CONTAINER(hs, struct plx_h3_req, s), data, len);
+    if (!*is_gone)
+        return on_other_answer(c, hs, data, len, is_gone);
+    settle(c);
+    return len;
 }
 
 void plx_h3_on_reset(struct plx_h3_conn *c, struct plx_h3_stream *hs, uint64_t code)

@@ -22,6 +22,9 @@ struct plx_h3_io {
     // A new unidirectional / bidirectional stream of ours, with hs as its user pointer; NULL when the peer's limit is reached. *id gets its ID.
     void *(*open_uni)(void *arg, struct plx_h3_stream *hs, uint64_t *id);
     void *(*open_bidi)(void *arg, struct plx_h3_stream *hs, uint64_t *id);
+    // A new bidirectional stream of ours and all that is sent on it, in one go. NULL: that is not possible now, and nothing was done; open_bidi and
+    // send tell why, or do it.
+    void *(*ask)(void *arg, struct plx_h3_stream *hs, const struct plx_buf *buf, uint64_t *id);
     // Queues bytes; all or nothing. Buffers with an owner are borrowed; those without are constants. PLX_OK, _AGAIN, _CLOSED.
     // On anything but PLX_OK no owner was taken or released.
     enum plx_err (*send)(void *arg, void *ts, const struct plx_buf *bufs, uint16_t count, bool fin);
@@ -71,6 +74,16 @@ struct plx_h3_conn *plx_h3_conn_new(struct plx_h3_env *env, bool is_server, cons
                                     void *io_arg, const struct plx_h3_handler *handler,
                                     struct plx_conn *transport);
 void plx_h3_conn_start(struct plx_h3_conn *conn);
+// Before plx_h3_conn_start: what comes and goes until plx_h3_conn_complete is early data (0-RTT). A client gives what
+// plx_h3_conn_remember said on the connection that its session is from (or nothing), and sends only requests with safe methods; a server
+// answers others with 425.
+void plx_h3_conn_early(struct plx_h3_conn *conn, const uint8_t *remembered, size_t len);
+// The handshake is complete. A client whose early data was refused forgets what it remembered.
+void plx_h3_conn_complete(struct plx_h3_conn *conn, bool was_accepted);
+// The peer's settings, for plx_h3_conn_early later: at most cap octets (48 do); 0 when they have not come. And those that a server
+// says, which early data under its tickets relies on.
+size_t plx_h3_conn_remember(const struct plx_h3_conn *conn, uint8_t *out, size_t cap);
+size_t plx_h3_cfg_remember(const struct plx_h3_cfg *cfg, bool is_server, uint8_t *out, size_t cap);
 // Closes all requests (on_closed with code) and gives everything back. ts pointers are not touched any more.
 void plx_h3_conn_free(struct plx_h3_conn *conn, uint64_t code, bool is_peer);
 
@@ -80,6 +93,12 @@ struct plx_h3_stream *plx_h3_on_open(struct plx_h3_conn *conn, void *ts, uint64_
 // fin: the stream ends after data+len (only true once all was offered). Errors go through io.close / io.reset; then returns len.
 size_t plx_h3_on_data(struct plx_h3_conn *conn, struct plx_h3_stream *hs, const uint8_t *data, size_t len,
                       bool fin);
+// The same for all of a request in one piece, right behind plx_h3_on_open().
+size_t plx_h3_on_message(struct plx_h3_conn *conn, struct plx_h3_stream *hs, const uint8_t *data, size_t len);
+// And for all of an answer in one piece, of which nothing was offered before. *is_gone: so is hs, and the stream is to be told
+// nobody about any more.
+size_t plx_h3_on_answer(struct plx_h3_conn *conn, struct plx_h3_stream *hs, const uint8_t *data, size_t len,
+                        bool *is_gone);
 void plx_h3_on_reset(struct plx_h3_conn *conn, struct plx_h3_stream *hs,
                      uint64_t code); // peer reset its direction
 void plx_h3_on_stop_sending(struct plx_h3_conn *conn, struct plx_h3_stream *hs,
@@ -87,6 +106,11 @@ void plx_h3_on_stop_sending(struct plx_h3_conn *conn, struct plx_h3_stream *hs,
 void plx_h3_on_writable(struct plx_h3_conn *conn, struct plx_h3_stream *hs);
 // The transport has finished with the stream in both directions (all acknowledged or reset); hs is freed, on_closed is called.
 void plx_h3_on_closed(struct plx_h3_conn *conn, struct plx_h3_stream *hs);
+
+// What a request touches of its connection, and of itself (the object of a request that is there, or anything else: it is advice), on its
+// way into the cache.
+void plx_h3_conn_prefetch(const struct plx_h3_conn *conn);
+void plx_h3_req_prefetch(const void *hs);
 
 // True when shutting down and no request is open: the transport may close with H3_NO_ERROR.
 bool plx_h3_conn_is_drained(const struct plx_h3_conn *conn);

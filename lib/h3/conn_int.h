@@ -29,7 +29,7 @@ enum {
     // a HEADERS frame's own header is put before its payload afterwards
     PLX_H3_TX_HEADROOM = PLX_FRAME_HEAD_MAX,
     PLX_H3_TX_TAILROOM = PLX_FRAME_HEAD_MAX, // the header of a DATA frame behind it
-    PLX_H3_DECODER_OUT_MAX = 64,             // decoder instructions that wait for the transport
+    PLX_H3_DECODER_OUT_MAX = 24,             // decoder instructions that wait for the transport
     PLX_H3_JUNK_MAX = 1000,      // unknown, empty and repeated things that a peer may send beyond...
     PLX_H3_JUNK_PER_MESSAGE = 8, // ...these for each message
     PLX_H3_JUNK_PER_CANCEL = 10, // a request that the client gives up: a little more than a message earns
@@ -109,6 +109,7 @@ struct plx_h3_req {
     // --- sending
     struct plx_buf pending; // accepted, but the transport had no room: goes first; data NULL: nothing
     bool is_pending_fin;
+    bool is_early; // server: it came in early data (here, where there is room)
     // --- the program
     void *user;
     uint64_t close_code; // 0: nothing went wrong so far
@@ -127,35 +128,39 @@ enum shutdown_state {
     SHUTDOWN_FINAL,  // the last one is
 };
 
-struct plx_h3_conn {
+struct plx_h3_conn { // what a request touches stands in the first lines
     struct plx_h3_env *env;
     const struct plx_h3_io *io;
     void *io_arg;
     const struct plx_h3_handler *handler;
-    struct plx_conn *transport;
-    void *user;
-
-    struct plx_list requests, ustreams, blocked;
+    struct plx_list requests;
     uint32_t open_requests; // those that the program knows
-    uint32_t blocked_count;
     uint32_t junk;
     uint8_t state;    // enum conn_state
     uint8_t shutdown; // enum shutdown_state
     bool is_server;
+    uint8_t decoder_out_len;
+    uint32_t blocked_count;
+    uint64_t request_id_next; // server: the least stream ID that has not been seen
+    uint64_t goaway_sent, goaway_received;
+    struct plx_qpack_table table;
+
+    struct plx_conn *transport;
+    void *user;
+    struct plx_list ustreams, blocked;
     bool has_settings;                          // the peer's have come
+    bool is_early;                              // the handshake is not complete
+    bool is_remembered;                         // client: `peer` is what an earlier connection was told
     bool has_control, has_encoder, has_decoder; // the peer's streams
     bool has_max_push_id;
-    bool is_parked;           // ustreams is empty, and ours have no ts: hibernate.h
-    uint64_t fail_code;       // when CONN_FAILED
-    uint64_t request_id_next; // server: the least stream ID that has not been seen
-    uint64_t goaway_sent, goaway_received, max_push_id;
+    bool is_parked;     // ustreams is empty, and ours have no ts: hibernate.h
+    uint64_t fail_code; // when CONN_FAILED
+    uint64_t max_push_id;
 
     struct plx_settings peer;
-    struct plx_qpack_table table;
     struct plx_h3_stream control, decoder,
         encoder; // ours; the encoder's only to be seen, see plx_h3_conn_start
     uint8_t decoder_out[PLX_H3_DECODER_OUT_MAX];
-    uint8_t decoder_out_len;
 };
 
 // --- conn.c ------------------------------------------------------------------------------------------------
@@ -178,6 +183,13 @@ struct scratch {
     size_t tx_len;
 };
 struct scratch plx_h3_scratch_of(const struct plx_h3_env *env);
+
+// --- early.c ---------------------------------------------------------------------------------------------
+
+// Methods that change nothing, RFC 9110 section 9.2.1: what may be asked, and answered, before the handshake is complete.
+bool plx_h3_method_is_safe(struct plx_span method);
+// The peer's settings have come: do they keep what was remembered?
+bool plx_h3_settings_are_kept(const struct plx_settings *then, const struct plx_settings *now);
 
 // --- decoder_stream.c: what our decoder tells the peer's encoder -----------------------------------------
 
@@ -204,6 +216,15 @@ void plx_h3_goaway_on(struct plx_h3_conn *c, uint64_t id);
 
 struct plx_h3_req *plx_h3_req_new(struct plx_h3_conn *c, void *ts, uint64_t id);
 void plx_h3_req_free(struct plx_h3_req *req);
+// The same for one whose whole answer was taken as such: it holds nothing, and its program has heard the last of it.
+static inline void plx_h3_req_gone(struct plx_h3_req *req)
+{
+    struct plx_h3_conn *c = req->s.conn;
+
+    plx_list_remove(&req->node);
+    c->open_requests--;
+    plx_pool_give(c->env->streams, req);
+}
 
 // Follows an arrow of message_state.def; false when there is none.
 bool plx_h3_rx_on(struct plx_h3_req *req, enum message_event ev);
@@ -234,6 +255,19 @@ static inline bool plx_h3_rx_can_go_on(const struct plx_h3_req *req)
 {
     return req->wait == WAIT_NONE && !plx_h3_rx_is_over(req) && plx_h3_conn_is_open(req->s.conn);
 }
+// A message is worth something: of what was counted as junk some is forgiven.
+static inline void plx_h3_rx_forgive(struct plx_h3_conn *c)
+{
+    if (__builtin_expect(c->junk > 0, 0))
+        c->junk -= c->junk < PLX_H3_JUNK_PER_MESSAGE ? c->junk : PLX_H3_JUNK_PER_MESSAGE;
+}
+// The program hears of a request: of its end as well, then.
+static inline void plx_h3_rx_announce(struct plx_h3_req *req)
+{
+    req->is_announced = true;
+    req->s.conn->open_requests++;
+    plx_h3_rx_forgive(req->s.conn);
+}
 // The steps. A field section at p, or in own; is_last: nothing follows.
 void plx_h3_rx_head(struct plx_h3_req *req, const uint8_t *p, size_t len, struct plx_stash *own,
                     bool is_last);
@@ -244,8 +278,15 @@ void plx_h3_rx_incomplete(struct plx_h3_req *req);
 
 // --- request_whole.c ---------------------------------------------------------------------------------------
 
-// All of a stream, at its beginning. False: it is not that simple, and nothing was done. *left: octets that were not taken.
-bool plx_h3_rx_whole(struct plx_h3_req *req, const uint8_t *data, size_t len, size_t *left);
+enum plx_whole {
+    PLX_WHOLE_NO,    // it is not that simple, and nothing was done
+    PLX_WHOLE_TAKEN, // but for *left octets
+    PLX_WHOLE_GONE,  // all of it, and the program has no more use for the request: it is freed
+};
+// All of a stream, at its beginning.
+enum plx_whole plx_h3_rx_whole(struct plx_h3_req *req, const uint8_t *data, size_t len, size_t *left);
+// An answer that is like the one that came last, and a program that takes it whole: the request is freed. False: nothing was done.
+bool plx_h3_rx_like(struct plx_h3_req *req, const uint8_t *data, size_t len);
 
 // --- request_tx.c ------------------------------------------------------------------------------------------
 

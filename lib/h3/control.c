@@ -36,8 +36,14 @@ static void frame_on_begin(struct ustream *u)
 
 static void settings_on(struct ustream *u, struct plx_rd *r)
 {
-    switch (plx_settings_read(&u->s.conn->peer, r)) {
+    struct plx_h3_conn *c = u->s.conn;
+    struct plx_settings then = c->peer;
+
+    switch (plx_settings_read(&c->peer, r)) {
     case PLX_SETTINGS_OK:
+        //= rfc9114 7.2.4.2 "this MUST be treated as a connection error of type H3_SETTINGS_ERROR"
+        if (c->is_remembered && !plx_h3_settings_are_kept(&then, &c->peer))
+            fail(u, PLX_H3_SETTINGS_ERROR, "early data was accepted, and its settings lowered");
         return;
     case PLX_SETTINGS_CUT:
         return fail(u, PLX_H3_FRAME_ERROR, "SETTINGS end within a setting");

@@ -27,9 +27,16 @@ struct set {
     _Alignas(64) struct entry way[PLX_MEMO_WAYS];
 };
 
+struct like {                       // the answer that came last, but for its body
+    const struct plx_h3_head *head; // in an entry; NULL: none
+    size_t len, front;
+    uint8_t octets[PLX_MEMO_FRONT_MAX];
+};
+
 struct plx_memo {
     uint64_t secret;
     const struct entry *last[2]; // found last, by kind: what comes in a row needs no hash; NULL: none yet
+    struct like like;
     _Alignas(64) struct set sets[PLX_MEMO_SETS];
 };
 _Static_assert((PLX_MEMO_SETS & (PLX_MEMO_SETS - 1)) == 0, "sets are chosen by a mask");
@@ -77,6 +84,47 @@ static bool is_it(const struct entry *e, enum plx_memo_kind kind, const uint8_t 
     // The end first: there is what differs between sections that begin alike.
     return e->len == len && e->kind == kind && load64(e->octets + len - 8) == load64(p + len - 8) &&
            memcmp(e->octets, p, len - 8) == 0;
+}
+
+const struct plx_h3_head *plx_memo_find_last(const struct plx_memo *m, enum plx_memo_kind kind,
+                                             const uint8_t *p, size_t len)
+{
+    const struct entry *e = m->last[kind];
+
+    return e != NULL && is_it(e, kind, p, len) ? &e->head : NULL;
+}
+
+// In line, for a handful of words; at least eight octets.
+static inline bool is_equal(const uint8_t *a, const uint8_t *b, size_t len)
+{
+    uint64_t differs = load64(a + len - 8) ^ load64(b + len - 8);
+
+    for (size_t i = 0; i + 8 < len; i += 8)
+        differs |= load64(a + i) ^ load64(b + i);
+    return differs == 0;
+}
+
+const struct plx_h3_head *plx_memo_like(const struct plx_memo *m, const uint8_t *answer, size_t len,
+                                        size_t *front)
+{
+    const struct like *l = &m->like;
+
+    if (l->head == NULL || len != l->len || !is_equal(answer, l->octets, l->front))
+        return NULL;
+    *front = l->front;
+    return l->head;
+}
+
+void plx_memo_like_set(struct plx_memo *m, const uint8_t *answer, size_t len, size_t front,
+                       const struct plx_h3_head *head)
+{
+    plx_check(front <= len);
+    if (front < PLX_MEMO_OCTETS_MIN || front > PLX_MEMO_FRONT_MAX)
+        return;
+    m->like.head = head;
+    m->like.len = len;
+    m->like.front = front;
+    memcpy(m->like.octets, answer, front);
 }
 
 const struct plx_h3_head *plx_memo_find(struct plx_memo *m, enum plx_memo_kind kind, const uint8_t *p,
@@ -156,6 +204,8 @@ void plx_memo_keep(struct plx_memo *m, enum plx_memo_kind kind, const uint8_t *p
     set->seen = 0;
     struct entry *e = &set->way[set->next];
     set->next = (uint8_t)((set->next + 1) % PLX_MEMO_WAYS);
+    if (m->like.head == &e->head)
+        m->like.head = NULL;
     e->mark = mark;
     e->len = (uint16_t)len;
     e->kind = (uint8_t)kind;
@@ -176,8 +226,21 @@ void plx_memo_keep(struct plx_memo *m, enum plx_memo_kind kind, const uint8_t *p
     }
 }
 
+static bool is_of(const struct plx_memo *m, const struct plx_h3_head *head)
+{
+    for (unsigned i = 0; i < PLX_MEMO_SETS; i++)
+        for (unsigned w = 0; w < PLX_MEMO_WAYS; w++)
+            if (head == &m->sets[i].way[w].head)
+                return m->sets[i].way[w].mark != 0 && m->sets[i].way[w].kind == PLX_MEMO_RESPONSE;
+    return false;
+}
+
 void plx_memo_verify(const struct plx_memo *m)
 {
+    if (m->like.head != NULL) {
+        plx_check(m->like.front >= PLX_MEMO_OCTETS_MIN && m->like.front <= PLX_MEMO_FRONT_MAX);
+        plx_check(m->like.front <= m->like.len && is_of(m, m->like.head));
+    }
     for (unsigned i = 0; i < PLX_MEMO_SETS; i++) {
         for (unsigned w = 0; w < PLX_MEMO_WAYS; w++) {
             const struct entry *e = &m->sets[i].way[w];

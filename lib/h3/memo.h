@@ -27,6 +27,7 @@ enum {
     PLX_MEMO_OCTETS_MAX = 512, // encoded
     PLX_MEMO_TEXT_MAX = 1024,  // names and values
     PLX_MEMO_FIELDS_MAX = 32,  // behind the pseudo-fields
+    PLX_MEMO_FRONT_MAX = 256,  // of an answer, in front of its body
 };
 
 enum plx_memo_kind { PLX_MEMO_REQUEST, PLX_MEMO_RESPONSE };
@@ -41,6 +42,18 @@ struct plx_memo *plx_memo_init(void *mem, uint64_t secret);
 // plx_memo_keep(). Cost: a comparison for what was found last too, else about one multiplication per 8 octets besides.
 const struct plx_h3_head *plx_memo_find(struct plx_memo *m, enum plx_memo_kind kind, const uint8_t *p,
                                         size_t len, uint64_t *mark);
+
+// The same, where only the one that was found last will do: for whoever has a shorter road for what comes in a row.
+const struct plx_h3_head *plx_memo_find_last(const struct plx_memo *m, enum plx_memo_kind kind,
+                                             const uint8_t *p, size_t len);
+
+// The same for all that stands in front of an answer's body: HEADERS frame, and the header of the DATA frame. An answer of the same length that begins
+// with the same octets is the same again, whatever its body. NULL: it is not like the last one; else *front is how much of it is no body.
+const struct plx_h3_head *plx_memo_like(const struct plx_memo *m, const uint8_t *answer, size_t len,
+                                        size_t *front);
+// This one was read in full: it was one HEADERS frame with the section that plx_memo_find_last() found, and a DATA frame or none.
+void plx_memo_like_set(struct plx_memo *m, const uint8_t *answer, size_t len, size_t front,
+                       const struct plx_h3_head *head);
 
 // The section that was not found just now has been decoded and is valid. Kept if it has been seen before and can be.
 void plx_memo_keep(struct plx_memo *m, enum plx_memo_kind kind, const uint8_t *p, size_t len, uint64_t mark,

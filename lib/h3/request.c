@@ -2,7 +2,12 @@
 
 #include "h3/conn_int.h"
 
+#include <string.h>
+
 #include "base/check.h"
+
+enum { LINE = 64 };
+_Static_assert(sizeof(struct plx_h3_req) > 2 * LINE && sizeof(struct plx_h3_req) <= 3 * LINE, "three lines");
 
 // --- states (message_state.def) ----------------------------------------------------------------------------
 
@@ -50,12 +55,13 @@ struct plx_h3_req *plx_h3_req_new(struct plx_h3_conn *c, void *ts, uint64_t id)
     struct plx_h3_req *req = plx_pool_take(c->env->streams);
     if (req == NULL)
         return NULL;
-    *req = (struct plx_h3_req){
-        .s = {.conn = c, .ts = ts, .id = id, .kind = STREAM_REQUEST},
-        .rx = MESSAGE_HEAD,
-        .tx = MESSAGE_HEAD,
-        .content_length = PLX_H3_LENGTH_UNKNOWN,
-    };
+    // Line by line: as a whole it would be a loop.
+    memset(req, 0, LINE);
+    memset((uint8_t *)req + LINE, 0, LINE);
+    memset((uint8_t *)req + 2 * LINE, 0, sizeof *req - 2 * LINE);
+    req->s = (struct plx_h3_stream){.conn = c, .ts = ts, .id = id, .kind = STREAM_REQUEST};
+    req->rx = req->tx = MESSAGE_HEAD;
+    req->content_length = PLX_H3_LENGTH_UNKNOWN;
     plx_list_init(&req->node);
     plx_list_init(&req->blocked);
     plx_list_add_tail(&c->requests, &req->node);
@@ -72,6 +78,8 @@ static void unblock(struct plx_h3_req *req)
 
 static void pending_drop(struct plx_h3_req *req)
 {
+    if (req->pending.data == NULL)
+        return;
     struct plx_buf b = req->pending;
     req->pending = (struct plx_buf){NULL, 0, NULL};
     plx_h3_buf_release(&b);
@@ -87,7 +95,8 @@ void plx_h3_req_free(struct plx_h3_req *req)
         req->close_code = PLX_H3_REQUEST_CANCELLED;
     unblock(req);
     plx_list_remove(&req->node);
-    plx_stash_drop(&req->stash, c->env->slab);
+    if (req->stash.cap > 0)
+        plx_stash_drop(&req->stash, c->env->slab);
     pending_drop(req);
     req->rx = req->tx = MESSAGE_ABANDONED; // nothing that on_closed may call does anything any more
     req->s.ts = NULL;
@@ -180,6 +189,11 @@ struct plx_h3_conn *plx_h3_req_conn(const struct plx_h3_req *req)
 uint64_t plx_h3_req_id(const struct plx_h3_req *req)
 {
     return req->s.id;
+}
+
+bool plx_h3_req_is_early(const struct plx_h3_req *req)
+{
+    return req->is_early;
 }
 
 uint64_t plx_h3_req_unsent(const struct plx_h3_req *req)

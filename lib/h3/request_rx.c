@@ -102,13 +102,13 @@ static bool decode(struct plx_h3_req *req, const uint8_t *p, size_t len, struct 
 
 // --- heads -------------------------------------------------------------------------------------------------
 
-static void announce(struct plx_h3_req *req)
+// It may be a copy, and what it asks for may not be done twice: RFC 8470 section 5.2. The program does not hear of it.
+static void too_early(struct plx_h3_req *req)
 {
-    struct plx_h3_conn *c = req->s.conn;
-
-    req->is_announced = true;
-    c->open_requests++;
-    c->junk -= c->junk < PLX_H3_JUNK_PER_MESSAGE ? c->junk : PLX_H3_JUNK_PER_MESSAGE;
+    if (plx_h3_request_refuse(req, 425) == PLX_OK)
+        plx_h3_rx_abandon(req, PLX_H3_NO_ERROR, true);
+    else
+        plx_h3_req_fail(req, PLX_H3_REQUEST_REJECTED, PLX_H3_REQUEST_REJECTED, false);
 }
 
 static void on_request_head(struct plx_h3_req *req, const struct plx_h3_head *head, bool is_last)
@@ -122,7 +122,10 @@ static void on_request_head(struct plx_h3_req *req, const struct plx_h3_head *he
         req->content_length = head->content_length;
     if (is_last && req->content_length != 0 && req->content_length != PLX_H3_LENGTH_UNKNOWN)
         return malformed(req); // known before the program hears of it
-    announce(req);
+    req->is_early = c->is_early;
+    if (c->is_early && !plx_h3_method_is_safe(head->method))
+        return too_early(req);
+    plx_h3_rx_announce(req);
     if (c->handler->on_request != NULL)
         c->handler->on_request(req, head, !is_last);
 }
@@ -144,8 +147,7 @@ static void on_response_head(struct plx_h3_req *req, const struct plx_h3_head *h
         req->content_length = 0;
     else if (!is_tunnel)
         req->content_length = head->content_length;
-    req->s.conn->junk -=
-        req->s.conn->junk < PLX_H3_JUNK_PER_MESSAGE ? req->s.conn->junk : PLX_H3_JUNK_PER_MESSAGE;
+    plx_h3_rx_forgive(req->s.conn);
     if (h->on_response != NULL)
         h->on_response(req, head);
 }

@@ -25,16 +25,21 @@ static enum plx_err copy_out(struct plx_h3_req *req, const uint8_t *p, size_t le
     return c->io->send_copy(c->io_arg, req->s.ts, p, len, fin);
 }
 
-// Nothing more will be sent. A server that has answered in full needs no more of a request that nobody reads.
-static void tx_finish(struct plx_h3_req *req)
+// Nothing more will be sent, as tx says. A server that has answered in full needs no more of a request that nobody reads.
+static inline void tx_finished(struct plx_h3_req *req)
 {
     const struct plx_h3_conn *c = req->s.conn;
 
-    (void)plx_h3_tx_on(req, EVENT_FIN);
     //= rfc9114 4.1 "The error code H3_NO_ERROR SHOULD be used when requesting that the client stop sending"
     if (c->is_server && c->handler->on_body == NULL && req->wait == WAIT_NONE && !req->has_fin &&
         req->framing.is_open && req->framing.kind == PLX_FRAME_DATA)
         plx_h3_rx_abandon(req, PLX_H3_NO_ERROR, true);
+}
+
+static void tx_finish(struct plx_h3_req *req)
+{
+    (void)plx_h3_tx_on(req, EVENT_FIN);
+    tx_finished(req);
 }
 
 // Hands a body over behind what was copied; the head is out already, so there is no way back.
@@ -228,8 +233,8 @@ enum plx_err plx_h3_respond_block(struct plx_h3_req *req, struct plx_h3_block *b
         plx_h3_block_unuse(block, count);
         return err;
     }
-    (void)plx_h3_tx_on(req, EVENT_HEAD);
-    tx_finish(req);
+    req->tx = MESSAGE_DONE; // head and end at once, see message_state.def
+    tx_finished(req);
     return PLX_OK;
 }
 
@@ -353,6 +358,8 @@ enum plx_err plx_h3_request(struct plx_h3_conn *c, const struct plx_h3_head *hea
         plx_message_check_request(head, plx_h3_head_find(head, "host"), allows_protocol) != NULL ||
         !fields_are_fine(c, head->fields, head->field_count, pseudo_size(head)))
         return PLX_ERR_INVALID;
+    if (c->is_early && (has_body || !plx_h3_method_is_safe(head->method)))
+        return PLX_ERR_AGAIN;
     struct head h = request_encode(c, head);
     uint8_t *first = head_end(&h);
     if (first == NULL)
@@ -384,6 +391,27 @@ enum plx_err plx_h3_request(struct plx_h3_conn *c, const struct plx_h3_head *hea
     return PLX_OK;
 }
 
+// What the transport does not do in one go: it has no stream or no room, or it is not that simple. Takes back the uses of the block that come to nothing.
+__attribute__((noinline)) static enum plx_err block_out(struct plx_h3_req *req, struct plx_h3_block *block,
+                                                        const struct plx_buf *bufs, uint16_t count)
+{
+    const struct plx_h3_conn *c = req->s.conn;
+
+    req->s.ts = c->io->open_bidi(c->io_arg, &req->s, &req->s.id);
+    if (req->s.ts == NULL) {
+        plx_h3_block_unuse(block, count);
+        plx_h3_req_free(req);
+        return PLX_ERR_AGAIN;
+    }
+    enum plx_err err = c->io->send(c->io_arg, req->s.ts, bufs, count, true);
+    if (err != PLX_OK) {
+        plx_h3_block_unuse(block, count);
+        // As above: the stream must be ended, and the program never hears of it.
+        plx_h3_req_fail(req, PLX_H3_REQUEST_CANCELLED, PLX_H3_REQUEST_CANCELLED, false);
+    }
+    return err;
+}
+
 enum plx_err plx_h3_request_block(struct plx_h3_conn *c, struct plx_h3_block *block, void *user,
                                   struct plx_h3_req **out)
 {
@@ -396,28 +424,25 @@ enum plx_err plx_h3_request_block(struct plx_h3_conn *c, struct plx_h3_block *bl
     if (c->is_server || !info->is_request ||
         info->section_size > c->peer.value[PLX_SETTING_MAX_FIELD_SECTION_SIZE])
         return PLX_ERR_INVALID;
+    if (c->is_early && !info->is_safe)
+        return PLX_ERR_AGAIN;
     struct plx_h3_req *req = plx_h3_req_new(c, NULL, 0);
     if (req == NULL)
         return PLX_ERR_NOMEM;
-    req->s.ts = c->io->open_bidi(c->io_arg, &req->s, &req->s.id);
-    if (req->s.ts == NULL) {
-        plx_h3_req_free(req);
-        return PLX_ERR_AGAIN;
-    }
     uint16_t count = plx_h3_block_bufs(block, false, bufs);
     plx_h3_block_use(block, count); // before: a transport may be done with it at once
-    enum plx_err err = c->io->send(c->io_arg, req->s.ts, bufs, count, true);
-    if (err != PLX_OK) {
-        plx_h3_block_unuse(block, count);
-        plx_h3_req_fail(req, PLX_H3_REQUEST_CANCELLED, PLX_H3_REQUEST_CANCELLED, false); // as above
-        return err;
+    if (count == 1)
+        req->s.ts = c->io->ask(c->io_arg, &req->s, bufs, &req->s.id);
+    if (req->s.ts == NULL) {
+        enum plx_err err = block_out(req, block, bufs, count);
+        if (err != PLX_OK)
+            return err;
     }
     req->user = user;
     req->is_head = info->is_head_method;
     req->is_announced = true;
     c->open_requests++;
-    (void)plx_h3_tx_on(req, EVENT_HEAD);
-    tx_finish(req);
+    req->tx = MESSAGE_DONE; // head and end at once, see message_state.def
     *out = req;
     return PLX_OK;
 }

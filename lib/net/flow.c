@@ -12,7 +12,6 @@ static const uint8_t NO_IP[16];
 
 // --- which flow --------------------------------------------------------------------------------------------
 
-// Any mix will do: a collision costs a rebuilding (about 60 ns), and only what a peer sends to itself.
 static struct plx_net_flow *flow_slot(struct plx_net *n, const struct plx_addr *peer,
                                       const struct plx_addr *local)
 {
@@ -21,8 +20,7 @@ static struct plx_net_flow *flow_slot(struct plx_net *n, const struct plx_addr *
     memcpy(&b, peer->ip + 8, 8);
     memcpy(&c, local->ip, 8);
     memcpy(&d, local->ip + 8, 8);
-    uint64_t h = (a ^ (b ^ c) * UINT64_C(0x9e3779b97f4a7c15) ^ d << 17) * UINT64_C(0xd6e8feb86659fd93);
-    return &n->flows[h >> 32 & (PLX_NET_FLOWS - 1)];
+    return plx_net_flow_slot(n, a, b, c, d);
 }
 
 bool plx_net_flow_is_heard(struct plx_net *n, const struct plx_pkt *pkt, const uint8_t mac[6], plx_time now)
@@ -30,7 +28,7 @@ bool plx_net_flow_is_heard(struct plx_net *n, const struct plx_pkt *pkt, const u
     struct plx_net_flow *f = flow_slot(n, &pkt->peer, &pkt->local);
 
     if (!plx_addr_ip_eq(&f->peer, &pkt->peer) || f->generation != n->neigh.generation ||
-        memcmp(f->hdr, mac, 6) != 0)
+        memcmp(f->hdr + sizeof f->hdr - f->hdr_len, mac, 6) != 0)
         return false;
     if (!plx_time_reached(f->heard_until, now))
         return true;
@@ -110,6 +108,26 @@ static void ip_write(struct plx_wr *w, struct plx_net_flow *f, const struct plx_
     }
 }
 
+// What the peer's frames begin with: our headers with both addresses turned round. Nobody is believed to be who no host can be.
+static void heard_build(const struct plx_net *n, struct plx_net_flow *f, const struct plx_addr *peer,
+                        const struct plx_eth *eth, const struct plx_addr *local)
+{
+    struct plx_wr w = plx_wr_init(f->heard, sizeof f->heard);
+    struct plx_eth back = {.type = PLX_ETH_IP4};
+    struct plx_ip4 ip = {.proto = PLX_IP_UDP};
+
+    f->is_plain = peer->af == PLX_AF_IP4 && n->cfg.vlan == 0 && !plx_ip4_is_bad_source(peer->ip);
+    if (!f->is_plain)
+        return;
+    memcpy(back.dst, eth->src, 6);
+    memcpy(back.src, eth->dst, 6);
+    memcpy(ip.src, peer->ip, 4);
+    memcpy(ip.dst, local->ip, 4);
+    plx_eth_write(&w, &back);
+    plx_ip4_write(&w, &ip);
+    plx_check(!w.is_full);
+}
+
 static bool flow_build(struct plx_net *n, struct plx_net_flow *f, const struct plx_pkt *pkt, plx_time now)
 {
     struct plx_eth eth = {.vlan = n->cfg.vlan,
@@ -126,14 +144,17 @@ static bool flow_build(struct plx_net *n, struct plx_net_flow *f, const struct p
         return false;
     memcpy(eth.src, n->cfg.mac, 6);
 
-    struct plx_wr w = plx_wr_init(f->hdr, sizeof f->hdr);
+    uint8_t hdr[PLX_NET_HEADERS_MAX];
+    struct plx_wr w = plx_wr_init(hdr, sizeof hdr);
     plx_eth_write(&w, &eth);
-    f->ip_at = (uint8_t)(w.p - f->hdr);
+    f->ip_at = (uint8_t)(w.p - hdr);
     ip_write(&w, f, &pkt->peer, &local);
     struct plx_udp udp = {.src = 0, .dst = 0}; // each packet's own
     plx_udp_write(&w, &udp);
     plx_check(!w.is_full);
-    f->hdr_len = (uint8_t)(w.p - f->hdr);
+    f->hdr_len = (uint8_t)(w.p - hdr);
+    memcpy(f->hdr + sizeof f->hdr - f->hdr_len, hdr, f->hdr_len);
+    heard_build(n, f, &pkt->peer, &eth, &local);
     f->peer = pkt->peer;
     f->local = pkt->local;
     f->port = local.port;
@@ -156,22 +177,25 @@ bool plx_net_tx(struct plx_net *n, struct plx_pkt *pkt, plx_time now)
     }
 
     uint16_t udp_len = (uint16_t)(PLX_UDP_LEN + pkt->len);
-    uint16_t from = pkt->local.port != 0 ? pkt->local.port : f->port;
+    uint16_t from = pkt->local.port != 0 ? pkt->local.port : f->port, check;
+    uint64_t sum = plx_cksum_add16(f->udp_sum, udp_len);
+    if (n->cfg.tx_csum) {
+        check = plx_cksum_fold(sum); // the pseudo-header's share, as devices want it
+        pkt->flags |= PLX_PKT_CSUM_TX;
+    } else {
+        // Fields as numbers, the payload from memory: what was only just written there is slow to read back.
+        sum = plx_cksum_add16(plx_cksum_add16(plx_cksum_add16(sum, from), pkt->peer.port), udp_len);
+        check = plx_cksum_end(plx_cksum_add(sum, pkt->data, pkt->len));
+        check = check == 0 ? 0xffff : check;
+    }
     uint8_t *udp = pkt->data - PLX_UDP_LEN;
     uint8_t *ip = pkt->data - f->hdr_len + f->ip_at;
-    memcpy(pkt->data - f->hdr_len, f->hdr, f->hdr_len);
+    memcpy(pkt->data - sizeof f->hdr, f->hdr,
+           sizeof f->hdr); // as many as there can be: a length that is known needs no loop
     plx_store_be16(udp, from);
     plx_store_be16(udp + 2, pkt->peer.port);
     plx_store_be16(udp + 4, udp_len);
-
-    uint64_t sum = plx_cksum_add16(f->udp_sum, udp_len);
-    if (n->cfg.tx_csum) {
-        plx_store_be16(udp + 6, plx_cksum_fold(sum)); // the pseudo-header's share, as devices want it
-        pkt->flags |= PLX_PKT_CSUM_TX;
-    } else {
-        uint16_t check = plx_cksum_end(plx_cksum_add(sum, udp, udp_len));
-        plx_store_be16(udp + 6, check == 0 ? 0xffff : check);
-    }
+    plx_store_be16(udp + 6, check);
     if (pkt->peer.af == PLX_AF_IP4) {
         uint16_t total_len = (uint16_t)(PLX_IP4_LEN + udp_len);
         ip[1] = pkt->ecn;

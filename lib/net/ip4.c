@@ -6,12 +6,6 @@
 
 enum { FLAG_DF = 0x4000, FLAG_MF = 0x2000, OFFSET = 0x1fff };
 
-// RFC 1122 section 3.2.1.3: none of these is ever a host that could want an answer.
-static bool is_bad_source(const uint8_t src[4])
-{
-    return src[0] == 0 || src[0] == 127 || src[0] >= 224;
-}
-
 enum plx_net_verdict plx_ip4_read(struct plx_rd *r, struct plx_ip4 *ip)
 {
     const uint8_t *start = r->p;
@@ -41,7 +35,7 @@ enum plx_net_verdict plx_ip4_read(struct plx_rd *r, struct plx_ip4 *ip)
         return PLX_NET_DROP_bad_checksum;
     if ((fragment & (FLAG_MF | OFFSET)) != 0)
         return PLX_NET_DROP_fragment;
-    if (is_bad_source(src))
+    if (plx_ip4_is_bad_source(src))
         return PLX_NET_DROP_bad_source;
 
     memcpy(ip->src, src, 4);

@@ -24,6 +24,12 @@ struct plx_ip4 {
     uint16_t payload_len; // what follows the header, by the header's own account
 };
 
+// RFC 1122 section 3.2.1.3: none of these is ever a host that could want an answer.
+static inline bool plx_ip4_is_bad_source(const uint8_t src[4])
+{
+    return src[0] == 0 || src[0] == 127 || src[0] >= 224;
+}
+
 // Reads the header and leaves r over exactly its payload (link-layer padding cut off).
 // FINE, or DROP_short, DROP_bad_header, DROP_bad_checksum, DROP_fragment, DROP_bad_source.
 enum plx_net_verdict plx_ip4_read(struct plx_rd *r, struct plx_ip4 *ip);

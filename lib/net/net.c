@@ -47,14 +47,6 @@ bool plx_net_is_on_link(const struct plx_net *n, const struct plx_addr *ip)
     return false;
 }
 
-static bool is_own_port(const struct plx_net *n, uint16_t port)
-{
-    for (uint8_t i = 0; i < n->cfg.port_count; i++)
-        if (n->cfg.ports[i] == port)
-            return true;
-    return n->cfg.client_last != 0 && port >= n->cfg.client_first && port <= n->cfg.client_last;
-}
-
 // --- a sign of life ----------------------------------------------------------------------------------------
 
 void plx_net_expect(struct plx_net *n, const struct plx_addr *ip, plx_time now)
@@ -102,7 +94,7 @@ static enum plx_net_verdict on_udp(struct plx_net *n, struct plx_pkt *pkt, struc
         plx_udp_read(r, &udp, pseudo, pkt->peer.af == PLX_AF_IP6, (pkt->flags & PLX_PKT_CSUM_OK) != 0);
     if (v != PLX_NET_FINE)
         return v;
-    if (!is_own_port(n, udp.dst))
+    if (!plx_net_is_own_port(n, udp.dst))
         return PLX_NET_DROP_wrong_port;
     pkt->peer.port = udp.src;
     pkt->local.port = udp.dst;
@@ -241,7 +233,7 @@ static enum plx_net_verdict on_frame(struct plx_net *n, struct plx_pkt *pkt, plx
 enum plx_net_verdict plx_net_rx(struct plx_net *n, struct plx_pkt *pkt, plx_time now)
 {
     plx_debug(pkt->cap >= pkt->len);
-    enum plx_net_verdict v = on_frame(n, pkt, now);
+    enum plx_net_verdict v = plx_net_rx_heard(n, pkt, now) ? PLX_NET_UDP : on_frame(n, pkt, now);
     n->verdicts[v]++;
     return v;
 }

@@ -31,6 +31,7 @@ enum {
     PLX_NET_FLOWS = 256, // one per host that a burst may speak to, and some
     PLX_NET_PENDING_MAX = 16,
     PLX_NET_HEADERS_MAX = PLX_ETH_LEN_MAX + PLX_IP6_LEN + PLX_UDP_LEN, // 66 octets of headroom
+    PLX_NET_PLAIN_LEN = PLX_ETH_LEN + PLX_IP4_LEN,
     PLX_NET_FRAME_MIN = 96, // room that plx_net_pending() needs: the longest is a solicitation with a tag, 90
 };
 
@@ -49,19 +50,24 @@ struct plx_net_cfg {
     uint8_t port_count;
     uint16_t client_first, client_last; // and a range of them, for clients; 0, 0: none
     bool tx_csum;                       // the device fills in IPv4 and UDP checksums
-    uint8_t key[16];                    // secret, for hashing
+    bool
+        no_udp_check; // on the short road, of what protects itself: a payload that is a QUIC packet with a short header
+    uint8_t key[16]; // secret, for hashing
 };
 
 // The finished headers for one pair of hosts.
 struct plx_net_flow {
-    struct plx_addr peer, local; // as asked for, whatever the ports; af NONE: the slot is empty
-    uint16_t port;               // ours, for packets that name none
-    plx_time until;              // trusted before this
-    plx_time heard_until;        // signs of life before this need not be told to the neighbour cache
-    uint64_t generation;         // of the neighbour cache when it was built
-    uint64_t ip_sum, udp_sum;    // of what does not change from packet to packet
-    uint8_t hdr_len, ip_at;
-    uint8_t hdr[PLX_NET_HEADERS_MAX];
+    struct plx_addr peer, local;      // as asked for, whatever the ports; af NONE: the slot is empty
+    uint16_t port;                    // ours, for packets that name none
+    plx_time until;                   // trusted before this
+    plx_time heard_until;             // signs of life before this need not be told to the neighbour cache
+    uint64_t generation;              // of the neighbour cache when it was built
+    uint64_t ip_sum, udp_sum;         // of what does not change from packet to packet
+    uint8_t hdr_len, ip_at;           // ip_at: from the frame's beginning
+    bool is_plain;                    // IPv4 without a tag: what comes back has a short road (heard.c)
+    uint8_t hdr[PLX_NET_HEADERS_MAX]; // the last hdr_len of them
+    uint8_t heard
+        [PLX_NET_PLAIN_LEN]; // is_plain: what its frames to us begin with, but for what differs from packet to packet
 };
 
 // A frame that we owe the link: a question about a neighbour, or an announcement of ourselves.
@@ -79,6 +85,7 @@ struct plx_net {
     struct plx_net_cfg cfg;
     uint64_t verdicts[PLX_NET_VERDICT_COUNT]; // how often each
     uint64_t no_neighbour, no_route;          // plx_net_tx() said false
+    uint64_t unchecked;                       // no_udp_check: so many
     uint64_t pending_full;                    // questions that had to wait for their next turn
     struct plx_net_news news;
     uint8_t router_mac[2][6]; // IPv4, IPv6: who delivers from outside when no gateway is configured
@@ -123,6 +130,25 @@ void plx_net_learn(struct plx_net *n, const struct plx_addr *ip, const uint8_t m
 
 // --- between the files of this folder ----------------------------------------------------------------------
 
+// The slot of a pair of hosts, whoever stands in it. IPv4 addresses are their four octets as a little-endian number, and zeros.
+static inline struct plx_net_flow *plx_net_flow_slot(struct plx_net *n, uint64_t peer_low, uint64_t peer_high,
+                                                     uint64_t local_low, uint64_t local_high)
+{
+    // Any mix will do: a collision costs a rebuilding (about 60 ns), and only what a peer sends to itself.
+    uint64_t h = (peer_low ^ (peer_high ^ local_low) * UINT64_C(0x9e3779b97f4a7c15) ^ local_high << 17) *
+                 UINT64_C(0xd6e8feb86659fd93);
+    return &n->flows[h >> 32 & (PLX_NET_FLOWS - 1)];
+}
+// A datagram to us from a host of a flow, in a frame like all of its others: true, and pkt is as plx_net_rx() leaves it after UDP. False, and pkt is
+// as it was: whatever it is, it takes the long road.
+bool plx_net_rx_heard(struct plx_net *n, struct plx_pkt *pkt, plx_time now);
+static inline bool plx_net_is_own_port(const struct plx_net *n, uint16_t port)
+{
+    for (uint8_t i = 0; i < n->cfg.port_count; i++)
+        if (n->cfg.ports[i] == port)
+            return true;
+    return n->cfg.client_last != 0 && port >= n->cfg.client_first && port <= n->cfg.client_last;
+}
 const struct plx_net_addr *plx_net_own(const struct plx_net *n, uint8_t af, const uint8_t *ip);
 bool plx_net_addr_holds(const struct plx_net_addr *own, const struct plx_addr *ip); // in the same network
 bool plx_net_is_on_link(const struct plx_net *n, const struct plx_addr *ip);

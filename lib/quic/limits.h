@@ -36,7 +36,7 @@ enum {
 
     // Connection IDs. Both lists are short arrays: a peer that wants more gets the limit.
     // issued and not retired, whatever active_connection_id_limit the peer announces: each stands in the table of the core too
-    PLX_CIDS_LOCAL_MAX = 6,
+    PLX_CIDS_LOCAL_MAX = 6, // of which the last is kept for a rotation
     // the most that our active_connection_id_limit may say: one for each path, and one to change to. A slot is 48 octets of each connection
     PLX_CIDS_PEER_MAX = 4,
     // RETIRE_CONNECTION_ID frames that wait; section 5.1.2 wants at least twice the limit

@@ -188,8 +188,14 @@ static bool server_setup(struct plx_tls_ctx *ctx, SSL_CTX *c, const struct plx_t
     SSL_CTX_set_client_hello_cb(c, plx_tls_on_client_hello, ctx);
     SSL_CTX_set_tlsext_ticket_key_evp_cb(c, on_ticket_key);
     SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF);
+    // What is sent is what the file has: looking for the issuer of a certificate that stands alone would be done anew in every handshake.
+    SSL_CTX_set_mode(c, SSL_MODE_NO_AUTO_CHAIN);
     SSL_CTX_set_num_tickets(c, cfg->tickets == UINT32_MAX ? 1 : cfg->tickets);
     SSL_CTX_set_timeout(c, (long)(ctx->tickets.period.ns / PLX_SEC(1).ns));
+    if (ctx->has_early && !plx_tls_early_ctx(ctx, c)) {
+        plx_tls_err(err, err_len, "no memory for early data");
+        return false;
+    }
     return true;
 }
 
@@ -301,10 +307,14 @@ struct plx_tls_ctx *plx_tls_ctx_new(const struct plx_tls_cfg *cfg, char *err, si
         return plx_tls_err(err, err_len, "no memory for a TLS context");
     ctx->is_server = cfg->is_server;
     ctx->verify_peer = cfg->verify_peer;
+    ctx->has_early = cfg->is_server && cfg->early_data;
     ctx->keylog = cfg->keylog;
     ctx->keylog_arg = cfg->keylog_arg;
     if (!plx_ticket_keys_init(&ctx->tickets, lifetime)) {
         plx_tls_err(err, err_len, "no random numbers for the keys of session tickets");
+    } else if (ctx->has_early && !plx_replay_init(&ctx->replay)) {
+        plx_tls_err(err, err_len,
+                    "no memory to remember early data: early_data needs 16 MiB of address space");
     } else if (alpn_set(ctx, cfg, err, err_len) && ssl_ctxs_make(ctx, cfg, err, err_len)) {
         return ctx;
     }
@@ -321,11 +331,14 @@ void plx_tls_ctx_free(struct plx_tls_ctx *ctx)
     OPENSSL_free(ctx->ssl_ctxs);
     plx_cert_names_fini(&ctx->names);
     plx_ticket_keys_fini(&ctx->tickets);
+    plx_replay_fini(&ctx->replay);
     OPENSSL_free(ctx);
 }
 
 void plx_tls_ctx_rotate(struct plx_tls_ctx *ctx, plx_time now)
 {
-    if (ctx->is_server)
-        plx_ticket_keys_tick(&ctx->tickets, now);
+    if (!ctx->is_server)
+        return;
+    plx_ticket_keys_tick(&ctx->tickets, now);
+    plx_replay_tick(&ctx->replay, now);
 }

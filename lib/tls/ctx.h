@@ -5,6 +5,7 @@
 
 #include "tls/tls.h"
 #include "tls/cert.h"
+#include "tls/replay.h"
 #include "tls/ticket.h"
 
 enum { PLX_TLS_ALPN_MAX = 256 }; // octets of the whole list in wire format
@@ -14,11 +15,12 @@ struct plx_tls_ctx {
     size_t ssl_ctx_count;
     struct plx_cert_names names; // server: who answers to which name
     struct plx_ticket_keys tickets;
+    struct plx_replay replay;       // server with early data
     uint8_t alpn[PLX_TLS_ALPN_MAX]; // RFC 7301: each name with its length in front
     size_t alpn_len;
     void (*keylog)(void *arg, const char *line);
     void *keylog_arg;
-    bool is_server, verify_peer;
+    bool is_server, verify_peer, has_early; // has_early: server, takes early data
 };
 
 // The ALPN protocol of ours (in our order) that also stands in the peer's list, or NULL. Points into ctx.
@@ -26,6 +28,8 @@ const uint8_t *plx_tls_alpn_choose(const struct plx_tls_ctx *ctx, const uint8_t 
 
 // Server: a ClientHello has arrived; what it must hold beyond OpenSSL's own opinion. In pump.c.
 int plx_tls_on_client_hello(SSL *ssl, int *alert, void *arg);
+// Server: what early data needs of a context. False: OpenSSL has no memory. In early.c.
+bool plx_tls_early_ctx(struct plx_tls_ctx *ctx, SSL_CTX *c);
 // Client: OpenSSL has a new session. In session.c.
 int plx_tls_on_new_session(SSL *ssl, SSL_SESSION *session);
 

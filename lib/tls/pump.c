@@ -53,6 +53,8 @@ static bool alg_of(SSL *ssl, enum plx_aead_alg *alg)
     const SSL_CIPHER *cipher = SSL_get_pending_cipher(ssl);
     if (cipher == NULL)
         cipher = SSL_get_current_cipher(ssl);
+    if (cipher == NULL && SSL_get0_session(ssl) != NULL) // a client's early data: nothing is negotiated yet
+        cipher = SSL_SESSION_get0_cipher(SSL_get0_session(ssl));
     switch (cipher != NULL ? SSL_CIPHER_get_protocol_id(cipher) : 0) { // RFC 8446 appendix B.4
     case 0x1301:
         *alg = PLX_AEAD_AES_128_GCM;
@@ -85,14 +87,17 @@ static int on_secret(SSL *ssl, uint32_t prot_level, int direction, const unsigne
     if (prot_level >= sizeof levels || (len != 32 && len != 48) || !alg_of(ssl, &alg))
         return 0;
     uint8_t level = levels[prot_level];
+    if (level == PLX_LEVEL_EARLY && tls->has_early)
+        return 1; // OpenSSL tells a client's again after a HelloRetryRequest, which has ended early data
+    tls->has_early |= level == PLX_LEVEL_EARLY;
     //= rfc9001 4.1.3 "a previous encryption level that TLS has not consumed"
-    if (!is_tx && (tls->in_len > 0 || tls->in_held > 0)) {
+    if (!is_tx && level != PLX_LEVEL_EARLY && (tls->in_len > 0 || tls->in_held > 0)) {
         tls->violation = "CRYPTO data continues where TLS has changed keys";
         return 0;
     }
     if (is_tx && level != PLX_LEVEL_EARLY)
         tls->write_level = level;
-    if (!is_tx)
+    if (!is_tx && level != PLX_LEVEL_EARLY)
         tls->read_level = level;
     s.alg = (uint8_t)alg;
     memcpy(s.bytes, bytes, len);
@@ -200,6 +205,9 @@ static bool give_up_from_openssl(struct plx_tls *tls)
 
     if (ERR_GET_LIB(code) == ERR_LIB_SSL && ERR_GET_REASON(code) == SSL_R_NOT_ON_RECORD_BOUNDARY)
         tls->violation = "CRYPTO data continues where TLS has changed keys";
+    //= rfc9001 4.6.1 "early_data extension with any other value as a connection error of type PROTOCOL_VIOLATION"
+    if (ERR_GET_LIB(code) == ERR_LIB_SSL && ERR_GET_REASON(code) == SSL_R_INVALID_MAX_EARLY_DATA)
+        tls->violation = "a ticket limits early data to a number of octets";
     if (tls->verify_error[0] != '\0')
         why = tls->verify_error;
     give_up(tls, tls->has_alert ? tls->alert : SSL_AD_INTERNAL_ERROR,
@@ -243,6 +251,9 @@ static bool run(struct plx_tls *tls)
             return give_up_from_openssl(tls);
         if (result <= 0)
             break;
+        // A server that takes early data is told so when it has sent its Finished, not when the client's has come.
+        if (was_shaking && !SSL_is_init_finished(tls->ssl))
+            continue;
         if (!was_shaking) // there is no application data in CRYPTO frames
             return give_up(tls, SSL_AD_UNEXPECTED_MESSAGE, "application data inside TLS");
         if (!complete(tls))
@@ -280,7 +291,7 @@ static void client_name_set(struct plx_tls *tls)
 struct plx_tls *plx_tls_new(struct plx_tls_ctx *ctx, const struct plx_tls_new_cfg *cfg)
 {
     size_t name_len = cfg->server_name != NULL ? strlen(cfg->server_name) + 1 : 0;
-    struct plx_tls *tls = OPENSSL_zalloc(sizeof *tls + cfg->params_len + name_len);
+    struct plx_tls *tls = OPENSSL_zalloc(sizeof *tls + cfg->params_len + name_len + cfg->early_context_len);
 
     if (tls == NULL)
         return NULL;
@@ -292,6 +303,11 @@ struct plx_tls *plx_tls_new(struct plx_tls_ctx *ctx, const struct plx_tls_new_cf
         memcpy(tls->params, cfg->params, cfg->params_len);
     if (name_len > 0)
         tls->server_name = memcpy(tls->params + cfg->params_len, cfg->server_name, name_len);
+    tls->early_context_len = cfg->early_context_len;
+    if (cfg->early_context_len > 0)
+        tls->early_context =
+            memcpy(tls->params + cfg->params_len + name_len, cfg->early_context, cfg->early_context_len);
+    tls->wants_early = cfg->early_data;
     tls->ssl = SSL_new(ctx->ssl_ctxs[0]);
     if (tls->ssl == NULL || SSL_set_app_data(tls->ssl, tls) != 1 ||
         SSL_set_quic_tls_cbs(tls->ssl, callbacks, tls) != 1 ||
@@ -301,7 +317,10 @@ struct plx_tls *plx_tls_new(struct plx_tls_ctx *ctx, const struct plx_tls_new_cf
     }
     if (ctx->is_server) {
         SSL_set_accept_state(tls->ssl);
-        return tls;
+        if (!ctx->has_early || plx_tls_early_serve(tls))
+            return tls;
+        plx_tls_free(tls);
+        return NULL;
     }
     SSL_set_connect_state(tls->ssl);
     client_name_set(tls);
@@ -393,6 +412,11 @@ static const char *group_name(SSL *ssl)
     return name != NULL ? "another group" : "none";
 }
 
+const char *plx_tls_alpn(const struct plx_tls *tls)
+{
+    return tls->alpn;
+}
+
 void plx_tls_info(const struct plx_tls *tls, struct plx_tls_info *out)
 {
     const SSL_CIPHER *cipher = SSL_get_current_cipher(tls->ssl);
@@ -403,6 +427,7 @@ void plx_tls_info(const struct plx_tls *tls, struct plx_tls_info *out)
         .alpn = tls->alpn,
         .server_name = tls->ctx->is_server ? SSL_get_servername(tls->ssl, TLSEXT_NAMETYPE_host_name) : NULL,
         .was_resumed = SSL_session_reused(tls->ssl) == 1,
+        .early = plx_tls_early(tls),
     };
     memcpy(out->verify_error, tls->verify_error, sizeof out->verify_error);
 }

@@ -19,7 +19,7 @@ struct plx_tls {
     uint8_t read_level;  // enum plx_level: what the next CRYPTO bytes must come in
     uint8_t write_level; // enum plx_level: where OpenSSL's next bytes go
     uint8_t alert;       // what OpenSSL wants to tell, told when it has returned
-    bool has_alert, has_peer_params, is_inside;
+    bool has_alert, has_peer_params, has_early, is_inside;
     bool is_refused;       // the caller said no to the peer's parameters and knows why
     const char *violation; // PROTOCOL_VIOLATION rather than an alert
     const char *bad_start; // client: why it cannot even begin
@@ -28,7 +28,9 @@ struct plx_tls {
     char verify_error[128];
     char alpn[256];
     const char *server_name; // client: what to connect to, behind the parameters
-    size_t params_len;
+    size_t params_len, early_context_len;
+    const uint8_t *early_context; // server, behind the parameters
+    bool wants_early;             // client
     uint8_t params[];
 };
 
@@ -36,5 +38,9 @@ struct plx_tls {
 int plx_tls_on_verify(int is_ok, X509_STORE_CTX *store);
 // Client: takes up an earlier session if it fits this name and is as trustworthy as this context wants. In session.c.
 void plx_tls_session_use(struct plx_tls *tls, const uint8_t *session, size_t len);
+
+// In early.c. Server: takes early data; false: OpenSSL has no memory. Client: offers it under this session, if it may.
+bool plx_tls_early_serve(struct plx_tls *tls);
+void plx_tls_early_offer(struct plx_tls *tls, const SSL_SESSION *session);
 
 #endif

@@ -52,8 +52,9 @@ void plx_tls_session_use(struct plx_tls *tls, const uint8_t *session, size_t len
         return;
     const uint8_t *der = session + HEADER_LEN + name_len;
     SSL_SESSION *s = d2i_SSL_SESSION(NULL, &der, (long)(len - HEADER_LEN - name_len));
-    if (s != NULL && SSL_SESSION_is_resumable(s))
-        SSL_set_session(tls->ssl, s); // if this fails the handshake is a full one
+    bool is_set = s != NULL && SSL_SESSION_is_resumable(s) && SSL_set_session(tls->ssl, s) == 1;
+    if (is_set && tls->wants_early) // if not, the handshake is a full one
+        plx_tls_early_offer(tls, s);
     SSL_SESSION_free(s);
     ERR_clear_error();
 }

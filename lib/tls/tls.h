@@ -37,6 +37,7 @@ struct plx_tls_cfg {
     const char *groups;       // "X25519MLKEM768:X25519:P-256:P-384" by default
     uint32_t tickets;         // server: session tickets per full handshake; default 1 when UINT32_MAX
     plx_dur ticket_lifetime;  // server: default 1 day
+    bool early_data; // server: tickets allow early data, and it is taken where events.accepts_early agrees
     void (*keylog)(void *arg,
                    const char *line); // NSS key log lines without newline; called on the core that handshakes
     void *keylog_arg;
@@ -67,6 +68,10 @@ struct plx_tls_events {
     void (*on_violation)(void *arg, const char *why);
     // Client: a session that can be resumed, serialised (opaque; includes nothing of QUIC). Borrowed.
     void (*on_session)(void *arg, const uint8_t *session, size_t len);
+    // Server with plx_tls_cfg.early_data: early data is offered under a fresh ticket, for the protocol alpn; context is what
+    // plx_tls_new_cfg.early_context said when the ticket was made. False, or NULL: it is refused, and the handshake goes on. An
+    // early secret (on_secret) follows when it is accepted.
+    bool (*accepts_early)(void *arg, const char *alpn, const uint8_t *context, size_t len);
 };
 
 struct plx_tls_new_cfg {
@@ -77,6 +82,11 @@ struct plx_tls_new_cfg {
     size_t session_len;
     const uint8_t *params; // our quic_transport_parameters; copied
     size_t params_len;
+    // Server: what early data under the tickets of this handshake may rely on; opaque, copied.
+    const uint8_t *early_context;
+    size_t early_context_len;
+    bool
+        early_data; // client: offer early data if the session allows it: then plx_tls_start brings an early secret
 };
 
 // NULL when OpenSSL has no memory.
@@ -89,13 +99,21 @@ bool plx_tls_start(struct plx_tls *tls);
 // Bytes at a level that TLS has left are a violation, RFC 9001 section 4.1.3; at one it has not reached, an unexpected_message alert.
 bool plx_tls_recv(struct plx_tls *tls, enum plx_level level, const uint8_t *data, size_t len);
 
+// What became of early data. Before the handshake is complete also: a server knows it with the ClientHello.
+enum plx_tls_early { PLX_TLS_EARLY_NONE, PLX_TLS_EARLY_REFUSED, PLX_TLS_EARLY_ACCEPTED };
+enum plx_tls_early plx_tls_early(const struct plx_tls *tls);
+
+// The protocol that early data speaks, as soon as there is an early secret; "" without.
+const char *plx_tls_alpn(const struct plx_tls *tls);
+
 // What was negotiated, valid after on_complete; pointers live as long as the plx_tls (strings of ciphers and groups are static).
 struct plx_tls_info {
     const char *cipher, *group; // "TLS_AES_128_GCM_SHA256", "X25519MLKEM768"
     const char *alpn;           // NUL-terminated copy inside plx_tls
     const char *server_name;    // server: what the client asked for, or NULL
     bool was_resumed;
-    char verify_error[128]; // client: why the certificate was refused, after on_alert; else empty
+    enum plx_tls_early early; // with PLX_TLS_EARLY_NONE: none was offered
+    char verify_error[128];   // client: why the certificate was refused, after on_alert; else empty
 };
 void plx_tls_info(const struct plx_tls *tls, struct plx_tls_info *out);
 

@@ -22,7 +22,7 @@ static void without(const char *name, size_t pool_offset, uint64_t code)
         return;
     stand_init(&s, true, NULL);
     struct plx_pool *pool = (struct plx_pool *)((uint8_t *)s.server + pool_offset);
-    while (pool->free_count > 0)
+    while (plx_pool_left(pool) > 0)
         taken[count++] = plx_pool_take(pool);
     stand_connect(&s);
     stand_run_closed(&s);

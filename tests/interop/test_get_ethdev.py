@@ -2,8 +2,10 @@
 """plx-get through DPDK: against servers on kernel sockets in a namespace (nginx, and plx-serve), over AF_XDP and AF_PACKET; through a
 router; and against a plx-serve that bypasses the kernel too, over memif: shared memory between two processes and no kernel at all."""
 # timeout: 900
+# alone: memif polls on both sides
 import os
 import re
+import signal
 
 import capture
 import clients
@@ -144,6 +146,24 @@ def memif_server(lab, site):
     m.end()
 
 
+def memif_killed(lab, site):
+    """Clients die in the middle of downloads. On the one processor that is left to plx-serve, DPDK's interrupt thread wakes in the middle of a burst."""
+    m = Memif(lab, site, 'killed')
+    for tid in os.listdir(f'/proc/{m.server.proc.pid}/task'):
+        os.sched_setaffinity(int(tid), {0})
+    file = os.path.join(lab.make_folder('killed'), 'some.bin')
+    for i in range(12):
+        get = lab.start('plx-get', [lab.program('apps/plx-get'), '--cacert', lab.cert().ca, *m.get_options, '-o', file,
+                                    *['-o', '/dev/null'] * 3, *[m.server.url('100m.bin', dpdk.OUR4)] * 4, '--', *dpdk.eal(m.vdevs[1], f'k{i}')], netns=m.netns)
+        get.wait_for('octet', lambda: os.path.exists(file) and os.path.getsize(file) > 0)
+        get.signal(signal.SIGKILL)
+        get.wait(10)
+        os.unlink(file)
+    got = m.get(['64k.bin'])
+    lab.check('memif clients_are_killed', got.is_same(site, '64k.bin'), got.explain(site, '64k.bin') + m.server.proc.tail())
+    m.end()
+
+
 def memif_client(lab, site):
     """The other way round: plx-get is memif's server and there first; its questions are answered once plx-serve has come."""
     path, netns, out = lab.path('turned.sock'), lab.netns('turned'), lab.make_folder('turned')
@@ -230,7 +250,7 @@ def test(lab):
     for kind in ('net_af_xdp', 'net_af_packet'):
         lab.attempt(kind, kernel, lab, site, kind)
     lab.attempt('routed', routed, lab, site)
-    for part in (memif_server, memif_client, memif_huge, memif_vlan, memif_mtu):
+    for part in (memif_server, memif_killed, memif_client, memif_huge, memif_vlan, memif_mtu):
         lab.attempt(part.__name__, part, lab, site)
 
 

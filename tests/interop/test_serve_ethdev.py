@@ -2,6 +2,7 @@
 """plx-serve through DPDK: files byte for byte to other people's clients, which stand behind a veth pair in a namespace of their own and
 talk to it through the kernel, while it drives its end of the pair. All of it over AF_XDP, less over AF_PACKET and TAP."""
 # timeout: 900
+# alone: a server that polls, and its client, take a processor each
 import os
 import re
 

@@ -1,12 +1,19 @@
 #!/usr/bin/env python3
 """tshark reads captured connections of ours with our own key log, and finds nothing wrong in them: both roles."""
 # timeout: 400
+# alone: a capture loses packets when it has to wait
+import os
+
 import capture
 import clients
 import lib
 import servers
 
 NAMES = ('0.bin', '1.bin', '64k.bin', '10m.bin')
+# tshark 4.0 loses hold of a long DATA frame now and then, in the middle of a capture without a gap, and reads the body from there as frames. Of
+# random octets one in sixteen begins a frame type that it knows, and it may find that malformed. So bodies are of octets whose upper two bits are set:
+# wherever such a body is read as a frame, its type is one that nobody has defined, and its length one that never ends (RFC 9000 section 16).
+NO_FRAME = bytes(octet | 0xc0 for octet in range(256))
 SERVER, CLIENT = '10.212.0.1', '10.212.0.2'
 SECRETS = {'CLIENT_HANDSHAKE_TRAFFIC_SECRET', 'SERVER_HANDSHAKE_TRAFFIC_SECRET', 'CLIENT_TRAFFIC_SECRET_0', 'SERVER_TRAFFIC_SECRET_0'}
 
@@ -51,8 +58,11 @@ def ours_both(lab, site, a, b, device):
 
 
 def test(lab):
+    # One processor for all: a sender that the kernel moves to another overtakes its own packets, and where a late one lies across a boundary
+    # of its truncated number tshark takes it for one to come, and cannot decrypt it (RFC 9000 appendix A.3 looks both ways, tshark 4.0 does not).
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     lab.cert(SERVER)
-    site = lab.site({n: size for n, size in (('0.bin', 0), ('1.bin', 1), ('64k.bin', 64 << 10), ('10m.bin', 10 << 20))})
+    site = lab.site({n: size for n, size in (('0.bin', 0), ('1.bin', 1), ('64k.bin', 64 << 10), ('10m.bin', 10 << 20))}, NO_FRAME)
     a, b = lab.netns('a'), lab.netns('b')
     _, device = lab.veth(a, b, [f'{SERVER}/24'], [f'{CLIENT}/24'])
     for client in clients.ALL:

@@ -10,6 +10,7 @@
 
 struct forged {
     enum plx_space_id space;
+    bool is_early; // PLX_SPACE_APP: a 0-RTT packet of a client
     uint64_t pn;
     uint8_t first_xor;  // into the first octet before protection: reserved bits, key phase
     bool use_next_keys; // 1-RTT: those of the next phase
@@ -23,7 +24,10 @@ static inline void forged_seal(struct plx_conn *c, const struct forged *f, const
     struct plx_mask_job mask = {.sample = b->pn + 4};
     struct plx_aead_key next;
 
-    if (f->space == PLX_SPACE_APP) {
+    if (f->is_early) {
+        seal->key = &c->hs->early.key;
+        mask.key = &c->hs->early.hp;
+    } else if (f->space == PLX_SPACE_APP) {
         seal->key = &c->keys->tx;
         mask.key = &c->keys->tx_hp;
     } else {
@@ -53,11 +57,15 @@ static inline size_t forged_write(struct plx_conn *c, const struct forged *f, co
     struct plx_wr w = plx_wr_init(out, out_len);
     struct plx_pkt_built b;
 
-    if (f->space == PLX_SPACE_APP)
+    bool is_short = f->space == PLX_SPACE_APP && !f->is_early;
+    enum plx_pkt_type type = f->space == PLX_SPACE_INITIAL     ? PLX_PKT_INITIAL
+                             : f->space == PLX_SPACE_HANDSHAKE ? PLX_PKT_HANDSHAKE
+                                                               : PLX_PKT_ZERO_RTT;
+
+    if (is_short)
         plx_check(plx_pkt_write_short(&w, dcid, false, c->tx_phase, f->pn, 4, &b));
     else
-        plx_check(plx_pkt_write_long(&w, f->space == PLX_SPACE_INITIAL ? PLX_PKT_INITIAL : PLX_PKT_HANDSHAKE,
-                                     PLX_QUIC_V1, dcid, &c->cids.v[0].cid, NULL, 0, f->pn, 4, &b));
+        plx_check(plx_pkt_write_long(&w, type, PLX_QUIC_V1, dcid, &c->cids.v[0].cid, NULL, 0, f->pn, 4, &b));
     out[0] ^= f->first_xor;
     uint8_t *text = w.p;
     if (len > 0)
@@ -66,7 +74,7 @@ static inline size_t forged_write(struct plx_conn *c, const struct forged *f, co
         plx_wr_u8(&w, 0); // PADDING
     plx_check(!w.is_full && plx_wr_left(&w) >= PLX_AEAD_TAG_LEN);
     len = (size_t)(w.p - text);
-    if (f->space != PLX_SPACE_APP)
+    if (!is_short)
         plx_pkt_length_patch(&b, 4 + len + PLX_AEAD_TAG_LEN);
     struct plx_aead_job seal = {
         .text = text, .aad = out, .pn = f->pn, .text_len = (uint16_t)len, .aad_len = (uint16_t)(text - out)};

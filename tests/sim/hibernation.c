@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/time.h"
 #include "quic/conn/conn_impl.h"
+#include "tests/sim/seeds.h"
 #include "tests/sim/world.h"
 
 enum { KIB = 1024, ROUNDS = 8 };
@@ -309,10 +310,10 @@ static bool no_room(uint64_t seed)
         struct plx_core *k = w.server->cores[0];
         struct plx_pool *pool = seed % 3 == 0 ? &k->conns : seed % 3 == 1 ? &k->streams : &k->h3_streams;
         uint32_t leave = seed % 3 == 0 ? 0 : 2;
-        while (pool->free_count > leave && count < sizeof held / sizeof *held)
+        while (plx_pool_left(pool) > leave && count < sizeof held / sizeof *held)
             held[count++] = plx_pool_take(pool);
         ask(&w, 0, 5000, false);
-        if (pool->free_count == leave) {
+        if (plx_pool_left(pool) == leave) {
             ok = !world_run(&w, in(&w, PLX_SEC(2)), world_all_complete) || fail(&w, "woken without objects");
             ok = ok && (world_drops(w.server, PLX_DROP_no_room_to_wake) > 0 || fail(&w, "not counted"));
         }
@@ -328,7 +329,7 @@ static uint32_t held_count;
 
 static void pool_take_all(struct plx_pool *pool, uint32_t leave)
 {
-    while (pool->free_count > leave && held_count < sizeof held / sizeof *held)
+    while (plx_pool_left(pool) > leave && held_count < sizeof held / sizeof *held)
         held[held_count++] = plx_pool_take(pool);
 }
 
@@ -356,7 +357,7 @@ static bool unparked_late(struct world *w, uint64_t seed)
     pool_take_all(pool, 2);
     ask(w, 0, 5000, false);
     bool ok = !world_run(w, in(w, PLX_SEC(2)), world_all_complete) || fail(w, "unparked without objects");
-    ok = ok && ((k->n.conns_parked == 1 && pool->free_count == 2) || fail(w, "something was held"));
+    ok = ok && ((k->n.conns_parked == 1 && plx_pool_left(pool) == 2) || fail(w, "something was held"));
     ok = ok && (world_drops(w->server, PLX_DROP_no_room_to_wake) > 0 || fail(w, "not counted"));
     pool_give_all(pool);
     return ok && (world_run(w, in(w, PLX_SEC(60)), world_all_complete) || fail(w, "never unparked"));
@@ -499,47 +500,23 @@ static bool parked_asleep(uint64_t seed)
     return ok;
 }
 
-static const struct {
-    const char *name;
-    bool (*run)(uint64_t seed);
-} scenario[] = {
-    {"clean", clean},
-    {"loss", loss},
-    {"key_update", key_update},
-    {"rebinding", rebinding},
-    {"idle", idle},
-    {"closed_by_client", closed_by_client},
-    {"server_stops", server_stops},
-    {"reset", reset},
-    {"no_room", no_room},
-    {"parked", parked},
-    {"freed_parked", freed_parked},
-    {"stops_parked", stops_parked},
-    {"parked_asleep", parked_asleep},
+static const struct seeds_row scenario[] = {
+    {"clean", clean, 1, 1},
+    {"loss", loss, 1, 1},
+    {"key_update", key_update, 1, 1},
+    {"rebinding", rebinding, 1, 1},
+    {"idle", idle, 1, 1},
+    {"closed_by_client", closed_by_client, 1, 1},
+    {"server_stops", server_stops, 1, 1},
+    {"reset", reset, 1, 1},
+    {"no_room", no_room, 1, 1},
+    {"parked", parked, 1, 1},
+    {"freed_parked", freed_parked, 1, 1},
+    {"stops_parked", stops_parked, 1, 1},
+    {"parked_asleep", parked_asleep, 1, 1},
 };
 
 int main(int argc, char **argv)
 {
-    const char *env = getenv("PLX_SIM_SEEDS");
-    uint64_t first = 1, seeds = env != NULL ? strtoull(env, NULL, 10) : 3;
-    const char *only = argc > 1 ? argv[1] : NULL;
-    unsigned failed = 0, ran = 0;
-
-    if (argc > 2)
-        first = strtoull(argv[2], NULL, 10), seeds = 1;
-    for (unsigned s = 0; s < sizeof scenario / sizeof *scenario; s++) {
-        if (only != NULL && strcmp(only, scenario[s].name) != 0)
-            continue;
-        bool ok = true;
-        ran++;
-        for (uint64_t seed = first; seed < first + seeds && ok; seed++)
-            if (!scenario[s].run(seed)) {
-                fprintf(stderr, "  replay: %s %s %llu\n", argv[0], scenario[s].name,
-                        (unsigned long long)seed);
-                ok = false;
-            }
-        printf("%s %s (%llu seeds)\n", ok ? "ok" : "not ok", scenario[s].name, (unsigned long long)seeds);
-        failed += !ok;
-    }
-    return failed > 0 || ran == 0;
+    return seeds_main(argc, argv, scenario, sizeof scenario / sizeof *scenario);
 }

@@ -34,6 +34,7 @@ static const uint64_t one_way_us = 25;
 
 // --- a run --------------------------------------------------------------------------------------------------
 
+static bool server_takes_early;
 static uint32_t server_streams; // the server's limit per connection, 0: as the stand-in has it
 
 static void tune(struct plx_engine_cfg *cfg, bool is_server)
@@ -41,6 +42,7 @@ static void tune(struct plx_engine_cfg *cfg, bool is_server)
     cfg->streams_max = 65536;
     if (is_server) {
         standin_init(&standin, cfg);
+        cfg->early_data = server_takes_early;
         if (server_streams > 0)
             cfg->streams_bidi = server_streams;
         cfg->conns_max = cfg->handshakes_max = 4096;
@@ -110,6 +112,7 @@ static void run_end(void)
     standin_fini(&standin);
     memset(&standin, 0, sizeof standin);
     server_streams = 0;
+    server_takes_early = false;
 }
 
 static void delays(const uint64_t *ms, unsigned count)
@@ -313,6 +316,47 @@ static bool connections(void)
     return failures == 0;
 }
 
+// Early data: answers come one round trip earlier, and every request is counted once, whoever refuses what.
+static bool early(void)
+{
+    static const uint64_t ms[] = {0};
+    for (unsigned is_taken = 0; is_taken < 2; is_taken++) {
+        for (unsigned is_post = 0; is_post < 2; is_post++) {
+            struct load_opts o = defaults();
+            delays(ms, 1);
+            server_takes_early = is_taken;
+            o.connections = 4;
+            o.requests_per_conn = 1;
+            o.requests = 200;
+            o.resume = o.early_data = true;
+            o.method = is_post ? "POST" : NULL;
+            struct report *r = run(o);
+            EXPECT(r->ok == 200 && standin.record_count == 200, "%llu", (unsigned long long)r->ok);
+            EXPECT(r->connections_lost + r->connections_failed + report_errors(r) == 0, "%llu",
+                   (unsigned long long)report_errors(r));
+            EXPECT(is_taken ? r->early_accepted >= 196 : r->early_accepted == 0, "%llu",
+                   (unsigned long long)r->early_accepted);
+            EXPECT(r->early_refused == 0, "%llu", (unsigned long long)r->early_refused);
+            run_end();
+        }
+    }
+    // Several on each connection: the first ones go early, the rest follows on the same connections.
+    struct load_opts o = defaults();
+    delays(ms, 1);
+    server_takes_early = true;
+    o.connections = 3;
+    o.streams = 4;
+    o.requests_per_conn = 10;
+    o.requests = 300;
+    o.resume = o.early_data = true;
+    struct report *r = run(o);
+    EXPECT(r->ok == 300 && standin.record_count == 300, "%llu", (unsigned long long)r->ok);
+    EXPECT(r->early_accepted >= 27 && r->connections_lost == 0, "%llu",
+           (unsigned long long)r->early_accepted);
+    run_end();
+    return failures == 0;
+}
+
 // A server that sends its clients away after some requests, as many do: not one request is lost, at the end of the run neither.
 static bool goaway(void)
 {
@@ -381,7 +425,8 @@ int main(int argc, char **argv)
         const char *name;
         bool (*run)(void);
     } row[] = {{"known", known},   {"stall", stall},   {"no_room", no_room}, {"closed", closed},
-               {"goaway", goaway}, {"window", window}, {"errors", errors},   {"connections", connections}};
+               {"goaway", goaway}, {"window", window}, {"errors", errors},   {"connections", connections},
+               {"early", early}};
     unsigned ran = 0;
 
     for (size_t i = 0; i < sizeof row / sizeof *row; i++) {

@@ -6,8 +6,7 @@
 // the sizes from nothing to a megabyte, and one to three moments at which one of the machines stops running for up to 15 seconds, with or without the
 // datagrams that came meanwhile. The deadline is generous (time-outs are far away); whoever misses it has lost a wake-up.
 //
-//   stalls                every scenario, three seeds each, or as many as $PLX_SIM_SEEDS says, divided by a scenario's weight
-//   stalls NAME [SEED]    one of them; with one seed
+// How many seeds: see seeds.h.
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +16,7 @@
 #include "base/prng.h"
 #include "base/time.h"
 #include "quic/conn/conn_impl.h"
+#include "tests/sim/seeds.h"
 #include "tests/sim/table.h"
 #include "tests/sim/world.h"
 
@@ -281,39 +281,13 @@ static bool silent_table(uint64_t seed)
 
 // ------------------------------------------------------------------------------------------------------------
 
-static const struct scenario {
-    const char *name;
-    bool (*run)(uint64_t seed);
-    unsigned weight; // divides the number of seeds
-} scenario[] = {
-    {"pauses", pauses, 10},
-    {"late_table", late_table, 10},
-    {"silent_table", silent_table, 40},
+static const struct seeds_row scenario[] = {
+    {"pauses", pauses, 1, 1},
+    {"late_table", late_table, 1, 1},
+    {"silent_table", silent_table, 1, 1},
 };
 
 int main(int argc, char **argv)
 {
-    const char *env = getenv("PLX_SIM_SEEDS");
-    uint64_t first = 1, seeds = env != NULL ? strtoull(env, NULL, 10) : 3;
-    const char *only = argc > 1 ? argv[1] : NULL;
-    unsigned failed = 0, ran = 0;
-
-    if (argc > 2)
-        first = strtoull(argv[2], NULL, 10);
-    for (unsigned s = 0; s < sizeof scenario / sizeof *scenario; s++) {
-        const struct scenario *sc = &scenario[s];
-        if (only != NULL && strcmp(only, sc->name) != 0)
-            continue;
-        uint64_t count = argc > 2 ? 1 : (seeds + sc->weight - 1) / sc->weight;
-        bool ok = true;
-        ran++;
-        for (uint64_t seed = first; seed < first + count && ok; seed++)
-            if (!sc->run(seed)) {
-                fprintf(stderr, "  replay: %s %s %llu\n", argv[0], sc->name, (unsigned long long)seed);
-                ok = false;
-            }
-        printf("%s %s (%llu seeds)\n", ok ? "ok" : "not ok", sc->name, (unsigned long long)count);
-        failed += !ok;
-    }
-    return failed > 0 || ran == 0;
+    return seeds_main(argc, argv, scenario, sizeof scenario / sizeof *scenario);
 }

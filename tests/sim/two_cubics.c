@@ -319,7 +319,7 @@ static double share_of_first(uint64_t seed, double seconds)
 
 int main(int argc, char **argv)
 {
-    double seconds = 600, queue = 625000, noise = 500, spread = 0, sum = 0, squares = 0, widest = 0;
+    double seconds = 400, queue = 625000, noise = 500, spread = 0, sum = 0, squares = 0, widest = 0;
     unsigned seeds = 5, outside = 0;
 
     for (int i = 1; i < argc; i += 2) {

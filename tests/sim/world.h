@@ -57,6 +57,7 @@ struct world_client {
     struct world_request request[WORLD_REQUESTS_MAX];
     uint8_t *session;
     size_t session_len;
+    bool wants_early, was_early; // early data: wanted, and requests could be sent in it
 };
 
 struct world {
@@ -68,7 +69,7 @@ struct world {
     uint16_t clients;
     plx_time now;
     struct plx_addr server_addr;
-    uint64_t breaths;
+    uint64_t breaths, early_requests; // early_requests: that the server's program was given in early data
     struct plx_prng prng; // whose turn is first among clients that hear something at the same moment
 };
 

@@ -25,7 +25,7 @@
 
 struct queues_round drawn;
 const uint8_t *octets;
-static unsigned failures, sum_503, sum_431;
+static unsigned failures, sum_stopped, sum_503, sum_431;
 
 bool expect(bool ok, const char *what)
 {
@@ -140,6 +140,7 @@ static void play(uint64_t seed)
     expect(drawn.all_stop || asked.whole > 0, "no answer came whole");
     sum_503 += asked.refused_503;
     sum_431 += asked.refused_431;
+    sum_stopped += answerers[0].has_stopped + answerers[1].has_stopped;
     plx_queues_free(drawn.queues);
 }
 
@@ -152,6 +153,7 @@ int main(int argc, char **argv)
     for (uint64_t seed = first; seed < first + rounds; seed++)
         play(seed);
     expect(rounds < 4 || (sum_503 > 0 && sum_431 > 0), "nothing was refused");
+    expect(rounds < 8 || sum_stopped > 2, "hardly a thread stopped in the middle"); // six are told to
     printf("queues: %llu rounds: %s\n", (unsigned long long)rounds, failures == 0 ? "ok" : "FAILED");
     return failures == 0 ? 0 : 1;
 }

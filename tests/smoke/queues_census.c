@@ -81,7 +81,8 @@ void census(void)
         const struct answerer *a = &answerers[t];
         expect(a->has_stopped || a->closed == a->begun, "a request on a thread had no end");
         expect(a->has_stopped != a->heard_over, "a thread has not heard that it is over");
-        expect(a->has_stopped == (a->stop_after != UINT64_MAX), "a thread should have stopped in the middle");
+        // Where the other thread took nearly all, and most were refused, one may never have begun as many as it was to stop after.
+        expect(a->has_stopped == (a->begun >= a->stop_after), "a thread should have stopped in the middle");
         for (unsigned w = 0; w < WORKERS; w++)
             look_at_pair(&drawn.queues->pair[w * THREADS + t], a);
     }

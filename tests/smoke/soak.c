@@ -204,6 +204,7 @@ static void tune(struct plx_engine_cfg *cfg, bool is_server)
     // Whoever vanishes is waited for: the server has room for many of them.
     cfg->conns_max = cfg->handshakes_max = 1024;
     cfg->streams_max = 8192;
+    cfg->buffer_memory = 256 << 20;
     cfg->idle_timeout = PLX_SEC(3);
     cfg->handshake_timeout = PLX_SEC(3);
     cfg->groups = "X25519:X25519MLKEM768"; // a client offers the first, which is the cheaper one

@@ -5,6 +5,8 @@ anywhere, the HTML is whole, and Chromium finds room for it on a wide and a narr
 Then the whole way with a card and a second machine, over memif between two processes: the "machine" is reached by a command that runs what
 follows it, as ssh does. And what it says when something is not as it must be."""
 # timeout: 600
+# alone: memif polls on both sides, and rates are measured
+import contextlib
 import glob
 import html.parser
 import json
@@ -98,6 +100,43 @@ def drawn():
     check('median and spread', median['median']['server_cpu_us_per_request'] == 2 and median['spread_percent']['server_cpu_us_per_request'] == 400 and median['is_noisy'])
 
 
+class Standin:
+    """A bench whose server answers what it is told to; the rates that it is asked for."""
+    seconds, site = 1, type('Site', (), {'add': lambda self, cell: None})()
+
+    def __init__(self, reaches):
+        self.reaches, self.asked = reaches, []
+
+    def net_of(self, cell):
+        return None
+
+    def server(self, cell, net):
+        return contextlib.nullcontext()
+
+    def saturate(self, cell, *args):
+        if self.reaches is None:
+            raise costs.generators.LoadError('broke')
+        return {'requests': self.reaches * 2, 'seconds': 2}
+
+    def at_rate(self, cell, site, net, server, seconds, rate):
+        self.asked.append(rate)
+        return {'p50_us': 1, 'p99_us': 2}
+
+
+def shares():
+    """Latency against load goes by what the server reaches at that time, where that is less than before."""
+    plan = {'curves': ['nginx/h3/64/m1/c64'], 'loads': [50, 100]}
+    sections = {'small': {'nginx/h3/64/m1/c64': {'median': {'requests_per_second': 1000}}}}
+    kept = costs.generators.saturate, costs.generators.at_rate
+    for reaches, wanted in ((600, [300, 600]), (1500, [500, 1000]), (None, [500, 1000])):
+        standin = Standin(reaches)
+        costs.generators.saturate, costs.generators.at_rate = standin.saturate, standin.at_rate
+        steps = []
+        costs.curves(plan, standin, sections, type('Progress', (), {'step': lambda self, what: steps.append(what)})())
+        check(f'shares of {reaches}', standin.asked == wanted and len(steps) == 3, standin.asked)
+    costs.generators.saturate, costs.generators.at_rate = kept
+
+
 LOOK = """<!doctype html><body style="margin:0"><iframe id=f src="%s" style="border:0;width:%dpx;height:900px"></iframe><script>
 f.onload = () => { const d = f.contentDocument, r = d.documentElement;
   document.title = [r.scrollWidth <= %d, getComputedStyle(d.body).backgroundColor,
@@ -184,6 +223,7 @@ def cards():
 
 def main():
     drawn()
+    shares()
     cards()
     refused()
     over_a_wire()

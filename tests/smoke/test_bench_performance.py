@@ -2,6 +2,7 @@
 """bench/performance measures, and writes its tables between the marks of a page: every cell is there, the baseline, the floor, noise and what broke, and
 where Pollux is not the best. The figures that are judged are made up; two cells are measured."""
 # timeout: 300
+# alone: it measures
 import os
 import sys
 import tempfile

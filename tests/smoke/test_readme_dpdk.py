@@ -2,6 +2,7 @@
 """The README's commands for DPDK, taken from the README and run as they stand, in a network namespace of their own: what a reader types
 must work. Only the folder of the programs, the name of the client's namespace and that of memif's socket are our own."""
 # timeout: 120
+# alone: memif polls on both sides
 import os
 import re
 import subprocess

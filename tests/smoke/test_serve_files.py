@@ -168,6 +168,19 @@ def changes(bed, server):
     until('shorter', '/data.bin', lambda r: r.body == DATA[:1000])
 
 
+def resources_go_first(bed):
+    """Answers that are ready are found before anything else is asked, but never in the place of what has a name of its own."""
+    server = bed.serve('--root', bed.path('site'), '--echo', '/a.txt', '--counters', '/a.css')
+    for i in range(3):
+        r = bed.get(server, '/a.js')
+        bed.check(f'a file beside resources {i}', r.status == 200 and r.body == b'content of a.js', r)
+        r = bed.get(server, '/a.txt', '-d', 'ping')
+        bed.check(f'the echo {i}', r.status == 200 and r.body == b'ping', r)
+        r = bed.get(server, '/a.css')
+        bed.check(f'the counters {i}', r.status == 200 and b'plx_requests_total' in r.body, r)
+    bed.check('server of resources ends well', server.end() == 0, server.text())
+
+
 def main(bed):
     server = bed.serve('--root', make_site(bed), '--stats')
     what_is_served(bed, server)
@@ -175,6 +188,7 @@ def main(bed):
     ranges(bed, server)
     conditions(bed, server)
     changes(bed, server)
+    resources_go_first(bed)
     status = server.end()
     bed.check('server ends well', status == 0 and 'still open: 0 connections, 0 streams' in server.text(), f'{status}: {server.text()}')
 

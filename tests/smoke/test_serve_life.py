@@ -245,6 +245,15 @@ def signals(bed):
     os.unlink(out)
 
 
+def crash(bed):
+    server = bed.serve('--root', bed.path('site'))
+    server.send(signal.SIGSEGV)
+    status = server.popen.wait(60)
+    # A sanitizer has a handler of its own, and says more.
+    said = 'AddressSanitizer' in server.text() or re.search(r'^plx-serve: segmentation fault in \S+ at 0x[0-9a-f]+, sent by another process$', server.text(), re.M)
+    bed.check('a crash says where', bool(said) and status in (-signal.SIGSEGV, 1), f'{status} {server.text()}')
+
+
 # --- plx-get's own -------------------------------------------------------------------------------------------
 
 def exit_codes(bed):
@@ -277,6 +286,10 @@ def exit_codes(bed):
     bed.run(get, *trust, '-s', '--session', session, url + '/')
     got, out, err = bed.run(get, *trust, '-v', '--session', session, url + '/')
     bed.check('a session is resumed', got == 0 and 'resumed' in err, err)
+    got, out, err = bed.run(get, *trust, '-v', '--session', session, '--early-data', url + '/')
+    bed.check('no early data without being told', got == 0 and 'resumed' in err and 'early data' not in err, err)
+    got, out, err = bed.run(get, *trust, '--early-data', url + '/')
+    bed.check('exit 2: early data without a session', got == 2 and '--session' in err, f'{got} {err}')
     server.end()
 
 
@@ -289,6 +302,7 @@ def main(bed):
     moving_files(bed)
     huge(bed)
     signals(bed)
+    crash(bed)
     exit_codes(bed)
 
 

@@ -62,7 +62,18 @@ static void rotate(void *ctx, struct plx_core *core, plx_time now)
         e->token_rotate_at = now;
 }
 
-static const struct plx_h3_handler server_handler = {.on_request = on_request};
+// What a client sees of an error here may be a stateless reset, when the port to which the reason went is no more.
+static void on_server_close(struct plx_h3_conn *h3, struct plx_conn *transport,
+                            const struct plx_close_info *why)
+{
+    (void)h3;
+    (void)transport;
+    if (!why->is_peer && why->code != PLX_H3_NO_ERROR)
+        fprintf(stderr, "workers: the server has ended a connection in way %d, code 0x%llx: %s\n",
+                (int)why->how, (unsigned long long)why->code, why->reason);
+}
+
+static const struct plx_h3_handler server_handler = {.on_request = on_request, .on_close = on_server_close};
 
 static struct plx_engine *server_new(const char *keylog)
 {
@@ -248,11 +259,15 @@ static void from_client(void)
     }
 }
 
+// From ports of nobody, so that they reach either worker. One octet is another: a true copy that overtakes its original takes the
+// connection along to a port where nobody listens (RFC 9000 section 9.3.3), and on a busy machine that may be every one.
 static void repeat_last(void)
 {
     for (unsigned i = 0; i < leg_count; i++) {
         int s = up_socket();
+        legs[i].last[legs[i].last_len - 1] ^= 1;
         send(s, legs[i].last, legs[i].last_len, 0);
+        legs[i].last[legs[i].last_len - 1] ^= 1;
         close(s);
     }
 }

@@ -3,7 +3,7 @@
 Usage: tools/test [OPTION...] [PART...]
 
   unit      unit tests and the kept fuzz corpora, in a release build and with ASan+UBSan
-  sim       scenarios in virtual time through the real engine, in both builds
+  sim       scenarios in virtual time through the real engine, 500 seeds each in both builds
   clang     builds with clang, warnings as errors, and runs the unit tests
   tsan      unit tests and tests/smoke/tsan_* with ThreadSanitizer
   fuzz      every libFuzzer target, on top of its kept corpus
@@ -17,14 +17,23 @@ Usage: tools/test [OPTION...] [PART...]
   all       every part; this is what no PART means
 
   --fuzz-seconds N   seconds for each fuzz target (60)
+  --seeds N          of sim: N seeds of everything in both builds, 25 to a program, and nothing divided or spread. Without it, in CI, it
+                     is 500, of which `fairness` (five gigabytes each) takes 10 and 2, and with the sanitizers each seed of `one_lost_*`
+                     loses one of the 20 datagrams, not each in turn. 500 of everything: hours
   --only GLOB        of the chosen parts, only programs whose name matches
   --jobs N           programs side by side (the number of processors)
   --no-setup         takes the machine as it is
   --list             says what would run
 
 Programs are found, not listed here: meson says which tests there are, the folders say which scripts. A script is any
-executable *.py or *.sh; a line "# timeout: SECONDS" among its first thirty changes how long it may take. Its environment names the
-build in PLX_BUILD. Logs are kept in build/test-logs. The last line is "N passed, N failed"; nothing can be skipped:
+executable *.py or *.sh; a line "# timeout: SECONDS" among its first thirty changes how long it may take, and a line "# alone: WHY"
+says that nothing may run beside it. Its environment names the build in PLX_BUILD.
+
+Many parts wait more than they compute. The simulation has a clock of its own and does not mind when it runs: where it comes after such
+parts, as it does among all, it runs beside them on what they leave of the processors, from the first part on that is not `tidy` or
+`unit`. While a program runs that must be alone it is stopped. What is left of it at its own turn has the machine for itself.
+
+Logs are kept in build/test-logs. The last line is "N passed, N failed"; nothing can be skipped:
 what is missing is a failure that says what to do.
 """
 import fnmatch
@@ -33,23 +42,28 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from jobs import Job, Results, run_all, run_one
+from jobs import Job, Lane, Results, minutes, run_all, run_lane, run_one
 
 os.chdir(TOP)
 SHARED = os.path.join(os.path.dirname(TOP), 'shared')
-PARTS = ['tidy', 'unit', 'sim', 'clang', 'tsan', 'smoke', 'install', 'interop', 'debian13', 'qif', 'bench', 'fuzz']  # quick ones first
+PARTS = ['tidy', 'unit', 'clang', 'tsan', 'smoke', 'install', 'interop', 'debian13', 'qif', 'bench', 'sim', 'fuzz']  # quick ones first
+WITHOUT_SPARE = ('tidy', 'unit', 'sim')  # parts that nothing runs beside: what comes before the builds it needs, and itself
 
 SANE = {'ASAN_OPTIONS': 'detect_leaks=1:abort_on_error=1:strict_string_checks=1', 'TSAN_OPTIONS': 'halt_on_error=1:second_deadlock_stack=1',
         'UBSAN_OPTIONS': 'print_stacktrace=1:halt_on_error=1'}
-# name -> (folder, compiler, meson options). debugoptimized keeps the sanitizers' traces readable.
+# name -> (folder, compiler, meson options). debugoptimized keeps the sanitizers' traces readable. -O3 and errors that nothing comes back
+# from (the options above end the program anyway) make the simulation a fifth cheaper with ASan and UBSan; compiling takes a tenth more. What
+# GCC warns of in such a build is often wrong, so there it only warns; the other builds are the strict ones.
 BUILDS = {
     'release': ('build', 'gcc', ['-Dbuildtype=release', '-Db_sanitize=none', '-Ddebug-checks=false']),
-    'asan': ('build-asan', 'gcc', ['-Dbuildtype=debugoptimized', '-Db_sanitize=address,undefined', '-Db_lundef=false', '-Ddebug-checks=true']),
+    'asan': ('build-asan', 'gcc', ['-Dbuildtype=debugoptimized', '-Doptimization=3', '-Dc_args=-fno-sanitize-recover=all -Wno-error', '-Db_sanitize=address,undefined',
+                                   '-Db_lundef=false', '-Ddebug-checks=true']),
     'tsan': ('build-tsan', 'gcc', ['-Dbuildtype=debugoptimized', '-Db_sanitize=thread', '-Db_lundef=false', '-Ddebug-checks=true']),
     'clang': ('build-clang', 'clang', ['-Dbuildtype=release']),
     'fuzz': ('build-fuzz', 'clang', ['-Dbuildtype=debugoptimized', '-Db_sanitize=address,undefined', '-Db_lundef=false',
@@ -62,10 +76,12 @@ class Run:
     def __init__(self):
         self.parts, self.qif_folder = [], None
         self.fuzz_seconds, self.only, self.jobs = 60, None, os.cpu_count() or 1
+        self.seeds = None
         self.setup, self.list = True, False
         self.results = Results(os.path.join(TOP, 'build', 'test-logs'))
         self.built = {}
         self.part = None
+        self.spare, self.is_begun = None, False  # the simulation, beside other parts
 
     def wanted(self, jobs):
         jobs = [j for j in jobs if not self.only or fnmatch.fnmatchcase(j.name, self.only)]
@@ -81,7 +97,10 @@ class Run:
         if not jobs:
             self.results.add(self.part, 'discovery', False, None, 'no test programs found')
             self.results.say(f'  FAILED {self.part}: no test programs found')
-        run_all(chosen, self.results, self.part, width or self.jobs)
+        run_all(chosen, self.results, self.part, width or self.jobs, self.spare)
+
+    def one(self, name, argv, env=None):
+        return run_one(name, argv, self.results, self.part, env=env, beside=self.spare)
 
     def build(self, name, targets=lambda: []):
         """Builds once per run; False when it failed (and then it has been counted). targets() names what is wanted, when that is not everything."""
@@ -90,8 +109,8 @@ class Run:
             env = {'CC': ('ccache ' if shutil.which('ccache') else '') + compiler, 'CCACHE_SLOPPINESS': 'pch_defines,time_macros'}
             fresh = not os.path.exists(os.path.join(folder, 'build.ninja'))
             configure = ['meson', 'setup', *([] if fresh else ['--reconfigure']), folder, '-Dwerror=true', *options]
-            self.built[name] = (run_one(f'configure {name}', configure, self.results, self.part, env=env) and
-                                run_one(f'build {name}', ['ninja', '-C', folder, f'-j{self.jobs}', *targets()], self.results, self.part, env=env))
+            self.built[name] = (self.one(f'configure {name}', configure, env) and
+                                self.one(f'build {name}', ['ninja', '-C', folder, f'-j{self.jobs}', *targets()], env))
         return self.built[name]
 
 
@@ -118,12 +137,12 @@ def fuzzers_of(build):
 
 
 def meson_tests(build, suites):
-    """The test programs of a build that belong to one of the suites, as jobs."""
+    """The test programs of a build that belong to one of the suites, as jobs; those of higher priority first."""
     folder = BUILDS[build][0]
-    tests = known(build, 'tests')
+    tests = sorted(known(build, 'tests'), key=lambda t: -t['priority'])
     jobs = []
     for t in tests:
-        names = {s.split(':')[-1] for s in t['suite']}
+        names = {s.split(':')[-1] for s in t['suite']} - {'seeded'}
         if not names & SUITES:
             raise ValueError(f'the meson test {t["name"]} is in none of the suites {sorted(SUITES)}; nothing would run it')
         room = '/'.join(sorted(names - SUITES))  # the layer; the same noun may live in two
@@ -135,8 +154,11 @@ def meson_tests(build, suites):
         if slow > 1:  # sanitizers of this age cannot find their shadow under a highly randomized address space
             argv = ['setarch', '-R'] + argv
         name = t['name'] if kind == 'unit' or t['name'].startswith(kind) else f'{kind}_{t["name"]}'
-        jobs.append(Job(f'{room}/{name} ({build})'.lstrip('/'), argv, t.get('workdir') or os.path.join(TOP, folder), {**SANE, **t['env']},
-                        max(t['timeout'], {'unit': 120, 'fuzz': 120, 'smoke': 120, 'sim': 900}[kind]) * (slow if kind != 'sim' else 2)))
+        job = Job(f'{room}/{name} ({build})'.lstrip('/'), argv, t.get('workdir') or os.path.join(TOP, folder), {**SANE, **t['env']},
+                  max(t['timeout'], {'unit': 120, 'fuzz': 120, 'smoke': 120, 'sim': 900}[kind]) * (slow if kind != 'sim' else 2),
+                  not t['is_parallel'])
+        job.priority, job.is_seeded = t['priority'], any(s.endswith(':seeded') or s == 'seeded' for s in t['suite'])
+        jobs.append(job)
     return jobs
 
 
@@ -149,11 +171,12 @@ def scripts(folder, build, want=lambda name: True):
         with open(path) as f:
             head = ''.join(f.readline() for _ in range(30))
         limit = re.search(r'^# timeout: (\d+)', head, re.M)
+        is_alone = re.search(r'^# alone: \S', head, re.M) is not None
         argv = [os.path.join(TOP, path)]
         if build in ('asan', 'tsan'):
             argv = ['setarch', '-R'] + argv
         jobs.append(Job(name.rsplit('.', 1)[0], argv, TOP, {'PLX_BUILD': os.path.join(TOP, BUILDS[build][0]), 'PYTHONUNBUFFERED': '1', **SANE},
-                        int(limit.group(1)) if limit else 600))
+                        int(limit.group(1)) if limit else 600, is_alone))
     return jobs
 
 
@@ -182,14 +205,53 @@ def part_unit(run):
     run.go(jobs)
 
 
-def part_sim(run):
-    jobs = []
+SEEDS, SEEDS_EACH = 500, 25  # of a scenario; of a program, where there are hours of them
+
+def some_seeds(job, first, last):
+    env = {'PLX_SIM_FROM': str(first), 'PLX_SIM_SEEDS': str(last - first + 1), 'PLX_SIM_WHOLE': '1', **job.env}
+    return Job(f'{job.name} seeds {first}-{last}', job.argv, job.cwd, env, 4 * job.timeout)
+
+
+def sim_jobs(run):
+    long, short = [], []  # two cores are busy to the end when what takes long begins first
     for build in ('release', 'asan'):
-        if run.build(build):
-            jobs += meson_tests(build, {'sim'})
-    for j in jobs: # 500 seeds of each scenario in the release build (fairness: 13), fewer where every one is checked ten times over
-        j.env = {'PLX_SIM_SEEDS': '500' if 'release' in j.name else '25', **(j.env or {})}
-    run.go(jobs)
+        if not run.build(build):
+            continue
+        for job in meson_tests(build, {'sim'}):
+            if run.seeds is None or not job.is_seeded:
+                job.env = {'PLX_SIM_SEEDS': str(SEEDS), **job.env}
+                (long if job.priority > 0 else short).append(job)
+                continue
+            for first in range(1, run.seeds + 1, SEEDS_EACH):
+                (long if job.priority > 0 else short).append(some_seeds(job, first, min(first + SEEDS_EACH - 1, run.seeds)))
+    return long + short
+
+
+def begin_sim(run):
+    """The simulation begins beside the parts that come before its own."""
+    run.results.say('sim begins, beside what comes')
+    run.is_begun = True
+    jobs = sim_jobs(run)
+    run.spare = Lane(run.wanted(jobs), run.results, 'sim', run.jobs, is_spare=True)
+    run.spare.found = jobs
+
+
+def part_sim(run):
+    lane = run.spare
+    if lane is None:
+        run.go(sim_jobs(run))
+        return
+    chosen = len(lane.waiting) + len(lane.running) + lane.ended
+    if not chosen:  # --only: there is nothing of it, or it was not found
+        run.spare = None
+        run.go(lane.found)
+        return
+    note = f'sim: {lane.ended} of {chosen} programs had ended beside other parts, with {minutes(lane.cpu)} of processors'
+    run.results.say('  ' + note)
+    run.results.notes.append(note + '; its time is that of the rest')
+    lane.come_first()
+    run_lane(lane)
+    run.spare = None  # until here, an interrupted run looks for it there
 
 
 def part_clang(run):
@@ -206,6 +268,10 @@ def part_tsan(run):
             run.go(found, 1)
 
 
+# A fuzz target has a minute of the clock, and how much of that on a processor depends on its company. Most try thousands of inputs in a second of
+# a processor, these 20 to 700: they come last, in smaller company, the slowest at the very end, where the fewest are left.
+SLOW_TARGETS = ('fuzz_acks', 'fuzz_recovery', 'fuzz_slab', 'fuzz_streams', 'fuzz_engine_rx', 'fuzz_conn_frames', 'fuzz_conn_wire')
+
 def part_fuzz(run):
     folder = os.path.join(TOP, BUILDS['fuzz'][0])
     if not run.build('fuzz', lambda: [os.path.relpath(t['filename'][0], folder) for t in fuzzers_of('fuzz')]):
@@ -219,7 +285,11 @@ def part_fuzz(run):
                 '-print_final_stats=1', f'-artifact_prefix={run.results.log_folder}/{t["name"]}-', grown]
         argv += [seeds] if os.path.isdir(seeds) else []
         jobs.append(Job(t['name'], argv, TOP, {**SANE, 'ASAN_OPTIONS': 'detect_leaks=1'}, run.fuzz_seconds + 120))
-    run.go(jobs, run.jobs + run.jobs // 2)  # three on two cores: a minute of the clock each, two thirds of it on a core
+    slow = sorted((j for j in jobs if j.name in SLOW_TARGETS), key=lambda j: SLOW_TARGETS.index(j.name))
+    if len(slow) < len(SLOW_TARGETS):
+        raise ValueError(f'not all of {", ".join(SLOW_TARGETS)} are fuzz targets')
+    run.go([j for j in jobs if j not in slow], 3 * run.jobs)  # a third of its minute on a core
+    run.go(slow, 2 * run.jobs)  # half of it
 
 
 def part_smoke(run):
@@ -243,7 +313,7 @@ def part_interop(run):
     if os.getuid() != 0:
         run.results.add('interop', 'root', False, None, 'needs root: network namespaces, chroot. Run: sudo -E tools/test interop')
         return
-    peers = run.list or run_one('peers', ['tools/peers'], run.results, run.part)
+    peers = run.list or run.one('peers', ['tools/peers'])
     if peers and run.build('release'):
         run.go(scripts('tests/interop', 'release', lambda n: n.startswith('test_')), 1)
 
@@ -252,9 +322,9 @@ def part_debian13(run):
     if os.getuid() != 0:
         run.results.add('debian13', 'root', False, None, 'needs root: chroot and a mount namespace. Run: sudo -E tools/test debian13')
         return
-    if not (run.list or run_one('debian13 root', ['tools/debian13', 'make'], run.results, run.part)):
+    if not (run.list or run.one('debian13 root', ['tools/debian13', 'make'])):
         return
-    if run_one('debian13 build', ['tools/debian13', 'build'], run.results, run.part, env={'PLX_JOBS': str(run.jobs)}):
+    if run.one('debian13 build', ['tools/debian13', 'build'], {'PLX_JOBS': str(run.jobs)}):
         jobs = meson_tests('debian13', {'unit', 'fuzz'})
         for j in jobs:
             j.argv = [os.path.join(TOP, 'tools', 'debian13'), 'run', *j.argv]
@@ -283,6 +353,10 @@ def parse(argv):
             sys.exit(0)
         elif a == '--fuzz-seconds':
             run.fuzz_seconds = int(value(a))
+        elif a == '--seeds':
+            run.seeds = int(value(a))
+            if run.seeds < 1:
+                sys.exit('tools/test: --seeds wants a number from 1 on')
         elif a == '--only':
             run.only = value(a)
         elif a == '--jobs':
@@ -303,6 +377,8 @@ def parse(argv):
     if not run.parts:
         run.qif_folder = os.path.join(SHARED, 'qifs')
         run.parts = [p for p in PARTS if p != 'qif' or os.path.isdir(run.qif_folder)]
+    if run.seeds is not None and 'sim' not in run.parts:
+        sys.exit('tools/test: --seeds is about the part sim')
     if 'qif' in run.parts and not os.path.isdir(run.qif_folder):
         sys.exit(f'tools/test: {run.qif_folder} is no folder')
     return run
@@ -316,20 +392,43 @@ def main():
         if not run_one('setup', ['tools/setup', 'build', 'test'], run.results, 'setup'):
             run.results.summary()
             return 1
-    for part in run.parts:
-        run.part = part
-        run.results.say(part)
-        begun = time.monotonic()
-        try:
-            globals()['part_' + part](run)
-        except (subprocess.CalledProcessError, OSError, ValueError) as e:
-            run.results.add(part, 'runner', False, None, f'{type(e).__name__}: {e}')
-        run.results.parts.setdefault(part, [0, 0, 0.0])[2] += time.monotonic() - begun
+    try:
+        for i, part in enumerate(run.parts):
+            if 'sim' in run.parts[i + 1:] and part not in WITHOUT_SPARE and not run.is_begun and not run.list:
+                timed(run, 'sim', begin_sim)
+            run.results.say(part)
+            timed(run, part, globals()['part_' + part])
+    finally:
+        if run.spare:
+            run.spare.end()
     return 0 if run.list or run.results.summary() else 1
 
 
-if __name__ == '__main__':
+def timed(run, part, what):
+    run.part, begun = part, time.monotonic()
+    try:
+        what(run)
+    except (subprocess.CalledProcessError, OSError, ValueError) as e:
+        run.results.add(part, 'runner', False, None, f'{type(e).__name__}: {e}')
+    run.results.of(part)[2] += time.monotonic() - begun
+
+
+def interrupt(number, frame):
+    """Once: what runs is being ended then, and that takes a moment."""
+    for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(n, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def command():
+    for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(n) is not signal.SIG_IGN:  # nohup's wish
+            signal.signal(n, interrupt)
     try:
         sys.exit(main())
     except KeyboardInterrupt:
         sys.exit('\ninterrupted')
+
+
+if __name__ == '__main__':
+    command()

@@ -105,6 +105,17 @@ static size_t streams_on_data(void *arg, struct plx_stream *s, const uint8_t *da
     struct plx_conn *c = arg;
     return EVENT(c)->on_data(ARG(c), c, s, data, len, fin);
 }
+static size_t streams_on_message(void *arg, struct plx_stream *s, const uint8_t *data, size_t len)
+{
+    struct plx_conn *c = arg;
+    c->env->stats.streams_opened++;
+    return EVENT(c)->on_message(ARG(c), c, s, data, len);
+}
+static size_t streams_on_answer(void *arg, struct plx_stream *s, const uint8_t *data, size_t len)
+{
+    struct plx_conn *c = arg;
+    return EVENT(c)->on_answer(ARG(c), c, s, data, len);
+}
 static void streams_on_reset(void *arg, struct plx_stream *s, uint64_t code)
 {
     struct plx_conn *c = arg;
@@ -137,15 +148,31 @@ static void streams_on_wake(void *arg)
 }
 
 static const struct plx_streams_events streams_events = {
-    streams_on_stream,   streams_on_data,   streams_on_reset,     streams_on_stop_sending,
-    streams_on_writable, streams_on_closed, streams_on_available, streams_on_wake,
+    streams_on_stream, streams_on_data,      streams_on_reset, streams_on_stop_sending, streams_on_writable,
+    streams_on_closed, streams_on_available, streams_on_wake,  streams_on_message,      streams_on_answer,
 };
+
+void plx_conn_want_messages(struct plx_conn *c)
+{
+    c->streams.wants_messages = c->is_server;
+    c->streams.wants_answers = !c->is_server;
+}
+
+struct plx_stream *plx_conn_ask(struct plx_conn *c, const struct plx_buf *buf, void *user)
+{
+    if (!conn_is_complete(c) || c->is_parked)
+        return NULL;
+    struct plx_stream *s = plx_streams_ask(&c->streams, buf, user);
+    if (s != NULL)
+        c->env->stats.streams_opened++;
+    return s;
+}
 
 enum plx_err plx_stream_open(struct plx_conn *c, bool is_uni, struct plx_stream **out)
 {
     if (conn_is_winding_down(c))
         return PLX_ERR_CLOSED;
-    if (conn_is_handshaking(c)) // the peer's limits are not known yet
+    if (conn_is_handshaking(c) && !conn_is_early(c)) // the peer's limits are not known yet
         return PLX_ERR_AGAIN;
     if (!conn_unpark(c))
         return PLX_ERR_NOMEM;
@@ -182,15 +209,17 @@ __attribute__((noinline)) static void on_acked_other(struct plx_conn *c, enum pl
     }
 }
 
-static void on_acked(void *arg, enum plx_space_id space, const struct plx_ref *ref)
+static void on_acked(void *arg, enum plx_space_id space, const struct plx_ref *refs, unsigned count)
 {
     struct plx_conn *c = arg;
-    if (ref->kind == PLX_REF_STREAM) // nearly all there is
-        plx_streams_on_acked(&c->streams, ref);
-    else if (ref->kind == PLX_REF_ACK)
-        plx_acks_on_acked(&conn_space(c, space)->acks, ref->offset);
-    else
-        on_acked_other(c, space, ref);
+    for (unsigned i = 0; i < count; i++) {
+        if (refs[i].kind == PLX_REF_ACK)
+            plx_acks_on_acked(&conn_space(c, space)->acks, refs[i].offset);
+        else if (refs[i].kind == PLX_REF_STREAM) // nearly all there is, and they stand together
+            i += plx_streams_on_frames_acked(&c->streams, refs + i, count - i) - 1;
+        else
+            on_acked_other(c, space, &refs[i]);
+    }
 }
 
 static void requeued(struct plx_conn *c, uint32_t len)
@@ -249,6 +278,7 @@ static void hs_init(struct plx_conn *c, plx_time now)
     }
     hs->deadline = plx_time_after(now, c->env->cfg->handshake_timeout);
     hs->ticket_until = PLX_NEVER;
+    hs->early.until = PLX_NEVER;
 }
 
 static uint64_t random_u64(struct plx_conn *c)
@@ -304,7 +334,6 @@ static bool conn_init(struct plx_conn *c, struct plx_conn_env *env, bool is_serv
         .refuse_code = cfg->refuse_code,
     };
     plx_streams_init(&c->streams, &sc, env->streams, env->slab, &streams_events, c);
-    c->streams.conn = c;
     env->stats.conns_opened++;
     return true;
 }
@@ -341,7 +370,7 @@ bool plx_conn_init_client(struct plx_conn *c, struct plx_conn_env *env, const st
                           plx_time now)
 {
     struct plx_cid scid, dcid = {.len = PLX_CID_LEN};
-    struct conn_session session = {{NULL, 0}, {NULL, 0}, {NULL, 0}};
+    struct conn_session session = {{NULL, 0}, {NULL, 0}, {NULL, 0}, {NULL, 0}};
     if (env->tls_client == NULL || !conn_init(c, env, false, now))
         return false;
     if (!conn_cid_new(c, &scid))
@@ -356,15 +385,16 @@ bool plx_conn_init_client(struct plx_conn *c, struct plx_conn_env *env, const st
 
     if (cfg->session_len != 0 && !conn_session_read(cfg->session, cfg->session_len, &session))
         session = (struct conn_session){
-            {NULL, 0}, {NULL, 0}, {NULL, 0}}; // of another version: a full handshake instead
+            {NULL, 0}, {NULL, 0}, {NULL, 0}, {NULL, 0}}; // of another version: a full handshake instead
     struct plx_span token =
         cfg->token_len != 0 ? (struct plx_span){cfg->token, cfg->token_len} : session.token;
     if (token.len != 0 && token.len <= CONN_TOKEN_MAX && !conn_token_set(c, token.p, token.len))
         goto undo;
     c->hs->server_name = cfg->server_name;
     c->is_inside = true; // TLS calls back
-    bool is_ok =
-        conn_tls_open(c, env->tls_client, session.tls.p, session.tls.len) && !conn_is_winding_down(c);
+    bool wants_early = cfg->early_data && conn_early_remember(c, &session);
+    bool is_ok = conn_tls_open(c, env->tls_client, session.tls, wants_early) && !conn_is_winding_down(c);
+    conn_early_begin(c);
     c->is_inside = false;
     c->hs->server_name = NULL;
     if (is_ok)
@@ -427,6 +457,7 @@ void plx_conn_info(const struct plx_conn *c, struct plx_conn_info *out)
         .group = c->group,
         .alpn = c->alpn,
         .was_resumed = c->was_resumed,
+        .early = c->early,
         .is_confirmed = c->recovery.is_confirmed,
         .cwnd = c->recovery.cc.cwnd,
         .bytes_in_flight = c->recovery.bytes_in_flight,

@@ -54,6 +54,7 @@ struct plx_quic_cfg {
     uint64_t refuse_code;
     bool is_spin; // latency spin bit (RFC 9000 section 17.4) on one in 16 disabled as it demands; default off
     bool no_migration; // disable_active_migration
+    bool early_data; // server: 0-RTT is accepted, where accepts_early agrees. tls_server was made for it, too
 };
 void plx_quic_cfg_init(struct plx_quic_cfg *cfg);
 
@@ -62,9 +63,11 @@ void plx_quic_cfg_init(struct plx_quic_cfg *cfg);
 struct plx_conn_events;
 
 struct plx_conn_stats { // written by the core only, read by others as relaxed counters
-    uint64_t conns_opened, conns_closed, handshakes_ok, handshakes_failed, resumed, key_updates;
+    uint64_t conns_opened, conns_closed, handshakes_ok, handshakes_failed, resumed, key_updates,
+        cid_rotations;
     uint64_t packets_rx, packets_tx, packets_lost, spurious_lost, ptos, acks_only_tx, streams_opened,
         streams_closed;
+    uint64_t early_accepted, early_refused; // handshakes with early data
     uint64_t retransmitted_bytes, migrations, cc_events, persistent_congestions, ecn_validation_failed;
 };
 
@@ -93,6 +96,15 @@ struct plx_conn_env {
 
 // From the connection to whoever sits above. Called from inside rx_deliver, on_timeout and tx; must not free the connection.
 struct plx_conn_events {
+    // Server: early data was accepted. Client: early data may be sent (app is what early_context said when the session was made); from inside
+    // plx_conn_tx. Streams may be opened and used from now on; on_open follows when the handshake is complete, with the verdict in
+    // plx_conn_info. alpn is there, too.
+    void (*on_early)(void *arg, struct plx_conn *c, const uint8_t *app, size_t len);
+    // What early data relies on besides the transport's limits: a server's own settings, for a ticket; those that a client has heard of
+    // the server, for its session. At most cap octets (48); returns how many.
+    size_t (*early_context)(void *arg, struct plx_conn *c, uint8_t *out, size_t cap);
+    // Server: early data is offered for a protocol; app is what early_context said when the ticket was made.
+    bool (*accepts_early)(void *arg, struct plx_conn *c, const char *alpn, const uint8_t *app, size_t len);
     // Server and client: the handshake is complete, application data may flow. alpn is in plx_conn_info.
     void (*on_open)(void *arg, struct plx_conn *c);
     void (*on_stream)(void *arg, struct plx_conn *c, struct plx_stream *s);
@@ -121,6 +133,11 @@ struct plx_conn_events {
     void (*on_reset_tokens)(void *arg, struct plx_conn *c, const uint8_t (*tokens)[16], unsigned count);
     // After plx_conn_park() only: its streams are needed (plx_conn_unpark). False: there are no objects for them.
     bool (*on_unpark)(void *arg, struct plx_conn *c);
+    // After plx_conn_want_messages() only, in place of on_stream and on_data: a new stream of two directions, and all that the peer says on it.
+    size_t (*on_message)(void *arg, struct plx_conn *c, struct plx_stream *s, const uint8_t *data,
+                         size_t len);
+    // The same at a client, in place of on_data: all that the peer says on a stream of two directions of ours.
+    size_t (*on_answer)(void *arg, struct plx_conn *c, struct plx_stream *s, const uint8_t *data, size_t len);
 };
 
 size_t plx_conn_size(void); // octets of struct plx_conn; the engine's own object begins with one. 64-aligned
@@ -152,9 +169,16 @@ struct plx_conn_client_cfg {
     size_t session_len; // from on_session
     const uint8_t *token;
     size_t token_len; // from on_new_token
+    bool early_data;  // send early data if the session allows it
 };
 bool plx_conn_init_client(struct plx_conn *c, struct plx_conn_env *env, const struct plx_conn_client_cfg *cfg,
                           plx_time now);
+
+// From now on what comes in one frame on a new stream comes in one event: on_message at a server, on_answer at a client.
+void plx_conn_want_messages(struct plx_conn *c);
+// A client's: a new stream of two directions on which buf is all that we say, with its user pointer. NULL: it is not that simple now, and
+// nothing was done; plx_stream_open() and plx_stream_send() tell why, or do it.
+struct plx_stream *plx_conn_ask(struct plx_conn *c, const struct plx_buf *buf, void *user);
 
 // Gives everything back to the pools, retires all connection IDs, releases owners. Any state; on_dead is not called.
 void plx_conn_fini(struct plx_conn *c);
@@ -189,8 +213,16 @@ enum plx_rx_step {
     PLX_RX_DROP_NO_ROOM, // it rests, and there are no objects for its keys or streams
 };
 
-// Has what delivering a packet touches on its way into the cache. Worth it for another connection than the one that is worked on.
+// What a packet touches, on its way into the cache (prefetch.c): in this order, a packet or more ahead of its turn, each step behind the one
+// before it. Worth it for other connections than the one that is worked on, when there are more than a cache holds.
+void plx_conn_prefetch_head(const struct plx_conn *c);
+void plx_conn_prefetch_rx_keys(const struct plx_conn *c, size_t text_len);
 void plx_conn_prefetch(const struct plx_conn *c);
+void plx_conn_prefetch_rings(const struct plx_conn *c);
+void plx_conn_prefetch_stream(const struct plx_conn *c);
+const void *plx_conn_last_user(
+    const struct plx_conn *c); // of the stream that the client opened last; NULL: none
+void plx_conn_prefetch_tx_keys(const struct plx_conn *c);
 enum plx_rx_step plx_conn_rx_begin(struct plx_conn *c, struct plx_rx *rx, struct plx_mask_job *job,
                                    plx_time now);
 enum plx_rx_step plx_conn_rx_number(struct plx_conn *c, struct plx_rx *rx, const struct plx_mask_job *mask,

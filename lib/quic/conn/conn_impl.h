@@ -5,7 +5,9 @@
 //   handshake.c  TLS, levels, confirmation    tx.c     datagrams                   packet.c   one packet: header, frames, jobs
 //   params.c     transport parameters         keys.c   key phases, limits          timer.c    one deadline out of many
 //   first.c      Retry, Version Negotiation   close.c  every kind of end           stash.c    packets that came too early
+//   prefetch.c   memory before its time
 //   cstream.c    CRYPTO streams               session.c  resumption, tokens        migrate.c  paths and connection IDs
+//   early.c      0-RTT
 //
 // The struct is laid out by who touches it when. What only a handshake needs is another object (struct conn_hs), given back
 // when the handshake is confirmed and its last octets are acknowledged; expanded keys are a third one.
@@ -32,7 +34,7 @@ enum {
     CONN_TOKEN_MAX = 1024, // of a token that we keep to send it back; a longer one is not used
     // packets before the confidentiality limit where we close: more than one breath can send
     CONN_SEAL_RESERVE = 1024,
-    CONN_ALPN_MAX = 32,        // the name as it is kept for plx_conn_info; ours are a few octets
+    CONN_ALPN_MAX = 16,        // the name as it is kept for plx_conn_info; ours are a few octets
     CONN_UPDATE_WAIT_PTOS = 3, // RFC 9001 section 6.5: between a confirmed key update and our next one
     // the same section: at most 3; less, so that a peer with another idea of the PTO finds the next keys
     CONN_OLD_KEYS_PTOS = 2,
@@ -96,6 +98,20 @@ struct conn_level { // Initial and Handshake
     bool has_rx, has_tx, is_discarded;
 };
 
+enum { CONN_EARLY_APP_MAX = 48 }; // what an application remembers beside the limits: HTTP/3's settings
+
+struct conn_early {          // 0-RTT, early.c
+    struct plx_aead_key key; // a client seals with it, a server opens
+    struct plx_hp_key hp;
+    struct plx_streams_peer then, now; // client: the limits remembered, and those of this handshake
+    plx_time until;                    // server: the key is kept so long; NEVER: while there is a handshake
+    uint8_t app[CONN_EARLY_APP_MAX];   // client: what the application remembered
+    uint8_t app_len;
+    bool has_key;
+    bool is_offered; // there was a key
+    bool is_told;    // on_early was called
+};
+
 struct conn_stashed {
     struct plx_pkt pkt; // data points behind this struct
     uint32_t size;      // of the slab block
@@ -106,6 +122,7 @@ enum { CONN_HS_SPACES = 2 }; // Initial, Handshake
 
 struct conn_hs {
     struct conn_level level[CONN_HS_SPACES];
+    struct conn_early early;
     struct plx_space space[CONN_HS_SPACES];
     struct plx_cstream_tx ctx[PLX_SPACE_COUNT];
     struct plx_cstream_rx crx[PLX_SPACE_COUNT];
@@ -174,28 +191,28 @@ struct plx_conn {
     uint8_t tokens_told;     // peer_cids.tokens_changed when on_reset_tokens was called last
     bool is_parked;          // its streams are put away, hibernate.h; there are no keys then
     uint16_t payload_max;    // of a validated path: ours and the peer's limits
+    uint8_t questions;       // whether the peer is still there, since stream data came
+    // --- line 2: counted, or asked, for every packet ---
+    uint64_t packets_rx, packets_tx, bytes_rx, bytes_tx, datagrams_rx, datagrams_tx;
+    plx_dur idle_timeout; // the smaller of both; 0: none
+    plx_time update_from; // a key update may be started from then on; NEVER: the last one is not confirmed
     // --- packets, paths, streams ---
     _Alignas(64) struct plx_space space; // 1-RTT
     struct plx_recovery recovery;
-    struct plx_streams streams;
+    void *user; // these four are cold, and fill a gap
+    plx_dur peer_ack_delay;
+    plx_time opened_at, completed_at;
+    _Alignas(64) struct plx_streams streams;
     struct plx_paths paths;
     struct plx_cids_local cids;
     struct plx_cids_peer peer_cids;
-    // --- counters ---
-    uint64_t packets_rx, packets_tx, bytes_rx, bytes_tx, datagrams_rx, datagrams_tx;
     uint64_t retransmitted; // STREAM and CRYPTO frames whose octets were queued again
     // --- cold ---
-    void *user;
-    plx_dur idle_timeout; // the smaller of both; 0: none
-    plx_dur peer_ack_delay;
-    plx_time opened_at, completed_at;
-    plx_time end_at;      // closing and draining end; PLX_NEVER: not counted yet
-    plx_time update_from; // a key update may be started from then on; NEVER: the last one is not confirmed
-    plx_time pinged_at;   // the last keep-alive, or question whether the peer is still there
-    uint8_t questions;    // of the latter, since stream data came
-    bool is_black_hole;   // large datagrams seem to vanish on this path
-    uint64_t rx_failed;   // packets that did not open, RFC 9001 section 6.6
-    uint32_t closing_rx;  // packets that came while closing
+    plx_time end_at;     // closing and draining end; PLX_NEVER: not counted yet
+    plx_time pinged_at;  // the last keep-alive, or question whether the peer is still there
+    bool is_black_hole;  // large datagrams seem to vanish on this path
+    uint64_t rx_failed;  // packets that did not open, RFC 9001 section 6.6
+    uint32_t closing_rx; // packets that came while closing
     uint64_t closing_rx_bytes, closing_tx_bytes;
     struct plx_material rx_raw, tx_raw; // what the keys are expanded from again after a rest
     struct plx_secret rx_secret;        // of the next receiving key, and of the present sending one
@@ -203,6 +220,7 @@ struct plx_conn {
     const char *cipher, *group;
     char alpn[CONN_ALPN_MAX];
     bool was_resumed;
+    uint8_t early; // enum plx_early, once the handshake is complete
     // how it ends: plx_conn_close_info()
     bool has_close, is_close_by_peer;
     uint8_t close_how;
@@ -210,7 +228,10 @@ struct plx_conn {
     char *close_reason; // a slab block; NULL: none
 };
 _Static_assert(offsetof(struct plx_conn, tx_phase_first) == 64, "receiving must fit one line");
-_Static_assert(offsetof(struct plx_conn, space) == 128, "sending must fit one line");
+_Static_assert(offsetof(struct plx_conn, packets_rx) == 128, "sending must fit one line");
+_Static_assert(offsetof(struct plx_conn, space) == 192, "what is counted must fit one line");
+_Static_assert(offsetof(struct plx_conn, opened_at) + 16 == offsetof(struct plx_conn, streams),
+               "the gap is filled");
 
 // --- state -----------------------------------------------------------------------------------------------------------
 
@@ -222,6 +243,11 @@ static inline bool conn_is_winding_down(const struct plx_conn *c)
 static inline bool conn_is_handshaking(const struct plx_conn *c)
 {
     return c->state == PLX_CONN_HANDSHAKE;
+}
+// Not complete, but streams may be used: with 0-RTT packets by a client, with 1-RTT packets by a server that has accepted those.
+static inline bool conn_is_early(const struct plx_conn *c)
+{
+    return c->state == PLX_CONN_HANDSHAKE && c->hs->early.has_key;
 }
 static inline bool conn_is_complete(const struct plx_conn *c)
 {
@@ -272,6 +298,24 @@ static inline void conn_leave(struct plx_conn *c)
     c->is_inside = false;
 }
 
+// --- early.c ---------------------------------------------------------------------------------------------------------
+
+struct conn_session {
+    struct plx_span token, params, app, tls;
+};
+void conn_early_on_secret(struct plx_conn *c, bool is_tx, const struct plx_secret *s);
+void conn_early_tell(struct plx_conn *c); // on_early, once
+size_t conn_early_context_write(struct plx_conn *c, uint8_t *out, size_t cap);
+bool conn_early_accepts(struct plx_conn *c, const char *alpn, const uint8_t *context, size_t len);
+// Client. False: the session remembers too little.
+bool conn_early_remember(struct plx_conn *c, const struct conn_session *s);
+void conn_early_begin(struct plx_conn *c);
+void conn_early_on_params(struct plx_conn *c, const struct plx_tparams *t);
+bool conn_early_complete(struct plx_conn *c, plx_time now); // false: the connection has failed
+void conn_early_discard(struct plx_conn *c);
+bool conn_early_can_open(const struct plx_conn *c);
+bool conn_early_is_awaited(const struct plx_conn *c); // its key may still come
+
 // --- keys.c ----------------------------------------------------------------------------------------------------------
 
 void conn_keys_initial(struct plx_conn *c, const struct plx_cid *dcid);
@@ -303,8 +347,9 @@ void conn_keys_release(struct plx_conn *c);
 
 // --- handshake.c, params.c, first.c, session.c --------------------------------------------------------------------------
 
-bool conn_tls_open(struct plx_conn *c, struct plx_tls_ctx *ctx, const uint8_t *session, size_t session_len);
+bool conn_tls_open(struct plx_conn *c, struct plx_tls_ctx *ctx, struct plx_span session, bool wants_early);
 void conn_tls_close(struct plx_conn *c);
+void conn_alpn_set(struct plx_conn *c, const char *alpn);
 uint64_t conn_on_crypto(struct plx_conn *c, enum plx_level level, const struct plx_frame_crypto *f);
 void conn_handshake_advance(struct plx_conn *c, plx_time now); // acts upon what TLS has said
 void conn_handshake_confirm(struct plx_conn *c, plx_time now);
@@ -312,6 +357,7 @@ void conn_handshake_settle(struct plx_conn *c, plx_time now); // frees what is n
 void conn_handshake_release(struct plx_conn *c);              // the whole object
 void conn_on_validated(struct plx_conn *c);                   // the active path's address is true
 
+void conn_params_ours(const struct plx_conn *c, struct plx_tparams *t);
 size_t conn_params_write(struct plx_conn *c, uint8_t *out, size_t cap); // 0: does not fit
 bool conn_params_read(struct plx_conn *c, const uint8_t *data, size_t len);
 
@@ -323,9 +369,6 @@ void conn_session_keep(struct plx_conn *c, const uint8_t *tls,
                        size_t len); // until the packet that brought it is through
 void conn_session_emit(struct plx_conn *c);
 void conn_session_forget(struct plx_conn *c);
-struct conn_session {
-    struct plx_span token, params, tls;
-};
 bool conn_session_read(const void *blob, size_t len, struct conn_session *out);
 uint64_t conn_on_new_token(struct plx_conn *c, const struct plx_frame_new_token *f);
 bool conn_new_token_write(struct plx_conn *c, struct plx_wr *w, struct plx_refs *refs, plx_time now);
@@ -354,6 +397,7 @@ struct conn_build { // one packet under construction
     uint8_t *payload;
     uint64_t pn;
     uint8_t space; // enum plx_space_id
+    bool is_long;  // its header: all but 1-RTT
     bool is_eliciting, is_in_flight;
     struct plx_refs refs;
 };
@@ -408,6 +452,8 @@ bool conn_tx_close(struct plx_conn *c, struct plx_tx *tx, plx_time now);
 
 void conn_on_path_event(struct plx_conn *c, enum plx_path_event ev);
 void conn_cids_fill(struct plx_conn *c); // issues as many connection IDs as the peer has room for
+// Asks the peer to give back all that it has, for others, and sends to another of the peer's. False: not now.
+bool conn_cids_rotate(struct plx_conn *c);
 bool conn_cid_new(struct plx_conn *c,
                   struct plx_cid *out); // one that the engine accepts; false: it accepts none
 uint64_t conn_on_new_connection_id(struct plx_conn *c, const struct plx_frame_new_connection_id *f);

@@ -61,6 +61,8 @@ enum plx_rx_step conn_on_retry(struct plx_conn *c, const struct plx_rx *rx, plx_
     conn_keys_initial(c, &rx->hdr.scid);
     // The same cryptographic message again, in packets whose numbers go on (section 17.2.5.3).
     plx_recovery_requeue_all(&c->recovery, &hs->space[PLX_SPACE_INITIAL], PLX_SPACE_INITIAL);
+    //= rfc9000 17.2.3 "A client SHOULD attempt to resend data in 0-RTT packets after it sends a new Initial packet."
+    plx_recovery_requeue_all(&c->recovery, &c->space, PLX_SPACE_APP);
     c->hold = CONN_HOLD_NONE;
     conn_timer_on_heard(c, now);
     return PLX_RX_DONE;

@@ -56,8 +56,8 @@ HANDLER(ack)
     if (!c->is_server && d->space == PLX_SPACE_HANDSHAKE && c->hs != NULL)
         c->hs->is_address_known = true;
     //= rfc9001 4.1.2 "a client MAY consider the handshake to be confirmed when it receives an acknowledgment for a 1-RTT packet"
-    if (!c->is_server && d->space == PLX_SPACE_APP)
-        conn_handshake_confirm(c, now);
+    if (!c->is_server && d->space == PLX_SPACE_APP && r.largest_newly_acked >= c->tx_phase_first)
+        conn_handshake_confirm(c, now); // not by one of a 0-RTT packet
     return 0;
 }
 
@@ -133,6 +133,9 @@ HANDLER(new_connection_id)
 }
 HANDLER(retire_connection_id)
 {
+    //= rfc9000 12.5 "A server MAY treat receipt of these frames in 0-RTT packets as a connection error of type PROTOCOL_VIOLATION."
+    if (d->rx->level == PLX_LEVEL_EARLY)
+        return PLX_QUIC_PROTOCOL_VIOLATION;
     return conn_on_retire_connection_id(c, &f->retire_connection_id, &d->rx->hdr.dcid);
 }
 HANDLER(path_challenge)

@@ -30,6 +30,10 @@ static void on_secret(void *arg, enum plx_level level, bool is_tx, const struct 
 static void on_send(void *arg, enum plx_level level, const uint8_t *data, size_t len)
 {
     struct plx_conn *c = arg;
+    // A second ClientHello: the server wants another key share, and with that early data is over.
+    //= rfc8446 4.2.10 "A client MUST NOT include the"
+    if (!c->is_server && level == PLX_LEVEL_INITIAL)
+        c->hs->early.has_key = false;
     if (!plx_cstream_tx_push(&c->hs->ctx[conn_level_space(level)], c->env->slab, data, len))
         conn_fail(c, PLX_QUIC_INTERNAL_ERROR, PLX_FRAME_CRYPTO, "no room for handshake data");
 }
@@ -65,21 +69,30 @@ static void on_session(void *arg, const uint8_t *session, size_t len)
     conn_session_keep(c, session, len);
 }
 
-static const struct plx_tls_events tls_events = {on_secret, on_send,      on_peer_params, on_complete,
-                                                 on_alert,  on_violation, on_session};
-
-bool conn_tls_open(struct plx_conn *c, struct plx_tls_ctx *ctx, const uint8_t *session, size_t session_len)
+static bool accepts_early(void *arg, const char *alpn, const uint8_t *context, size_t len)
 {
-    uint8_t params[PLX_TPARAMS_LEN_MAX];
+    return conn_early_accepts(arg, alpn, context, len);
+}
+
+static const struct plx_tls_events tls_events = {on_secret, on_send,      on_peer_params, on_complete,
+                                                 on_alert,  on_violation, on_session,     accepts_early};
+
+bool conn_tls_open(struct plx_conn *c, struct plx_tls_ctx *ctx, struct plx_span session, bool wants_early)
+{
+    uint8_t params[PLX_TPARAMS_LEN_MAX], context[PLX_TPARAMS_LEN_MAX];
     struct plx_tls_new_cfg cfg = {
         .events = &tls_events,
         .arg = c,
         .server_name = c->hs->server_name,
-        .session = session,
-        .session_len = session_len,
+        .session = session.p,
+        .session_len = session.len,
         .params = params,
         .params_len = conn_params_write(c, params, sizeof params),
+        .early_context = context,
+        .early_data = wants_early,
     };
+    if (c->is_server && c->env->cfg->early_data)
+        cfg.early_context_len = conn_early_context_write(c, context, sizeof context);
     c->hs->tls = plx_tls_new(ctx, &cfg);
     if (c->hs->tls == NULL) {
         conn_fail(c, PLX_QUIC_INTERNAL_ERROR, 0, "no memory for TLS");
@@ -121,7 +134,7 @@ uint64_t conn_on_crypto(struct plx_conn *c, enum plx_level level, const struct p
     struct conn_hs *hs = c->hs;
     if (hs == NULL || (hs->tls == NULL && conn_is_complete(c)))
         return on_late_crypto(c, f);
-    if (hs->tls == NULL && !conn_tls_open(c, c->env->tls_server, NULL, 0))
+    if (hs->tls == NULL && !conn_tls_open(c, c->env->tls_server, (struct plx_span){NULL, 0}, false))
         return 0; // has failed already
 
     struct plx_cstream_rx *rx = &hs->crx[conn_level_space(level)];
@@ -148,6 +161,15 @@ uint64_t conn_on_crypto(struct plx_conn *c, enum plx_level level, const struct p
 
 // --- what follows ----------------------------------------------------------------------------------------------------------
 
+void conn_alpn_set(struct plx_conn *c, const char *alpn)
+{
+    size_t len = strlen(alpn);
+    if (len >= sizeof c->alpn)
+        len = sizeof c->alpn - 1;
+    memcpy(c->alpn, alpn, len);
+    c->alpn[len] = 0;
+}
+
 static void learn_negotiated(struct plx_conn *c)
 {
     struct plx_tls_info info;
@@ -155,11 +177,7 @@ static void learn_negotiated(struct plx_conn *c)
     c->cipher = info.cipher != NULL ? info.cipher : "";
     c->group = info.group != NULL ? info.group : "";
     c->was_resumed = info.was_resumed;
-    size_t len = info.alpn != NULL ? strlen(info.alpn) : 0;
-    if (len >= sizeof c->alpn)
-        len = sizeof c->alpn - 1;
-    memcpy(c->alpn, info.alpn != NULL ? info.alpn : "", len);
-    c->alpn[len] = 0;
+    conn_alpn_set(c, info.alpn != NULL ? info.alpn : "");
 }
 
 void conn_handshake_advance(struct plx_conn *c, plx_time now)
@@ -173,14 +191,21 @@ void conn_handshake_advance(struct plx_conn *c, plx_time now)
                   "Initial data behind the end of its messages");
         return;
     }
-    if (!hs->is_complete || !conn_is_handshaking(c))
+    if (!conn_is_handshaking(c))
         return;
+    if (!hs->is_complete) {
+        if (c->is_server && hs->early.has_key)
+            conn_early_tell(c);
+        return;
+    }
     //= rfc9001 8.2 "MUST close the connection with an error of type 0x016d"
     if (!hs->is_peer_params) {
         conn_fail(c, PLX_QUIC_CRYPTO_ERROR + TLS_ALERT_MISSING_EXTENSION, PLX_FRAME_CRYPTO,
                   "no transport parameters");
         return;
     }
+    if (!conn_early_complete(c, now))
+        return;
     learn_negotiated(c);
     c->completed_at = now;
     c->env->stats.handshakes_ok++;
@@ -228,6 +253,8 @@ void conn_handshake_settle(struct plx_conn *c, plx_time now)
     if (hs == NULL || !conn_is_complete(c))
         return;
     conn_session_emit(c);
+    if (plx_time_reached(hs->early.until, now))
+        conn_early_discard(c);
     bool is_served = c->is_server ? hs->tls != NULL && plx_tls_is_done(hs->tls)
                                   : hs->has_session || plx_time_reached(hs->ticket_until, now);
     if (hs->tls != NULL && is_served) {
@@ -260,6 +287,7 @@ void conn_handshake_release(struct plx_conn *c)
     conn_session_forget(c);
     if (hs->remembered != NULL)
         plx_slab_give(c->env->slab, hs->remembered, CONN_REMEMBERED_MAX);
+    conn_early_discard(c);
     plx_bytes_wipe(hs->level, sizeof hs->level);
     c->hs = NULL;
     plx_pool_give(c->env->handshakes, hs);

@@ -86,7 +86,7 @@ bool plx_conn_restore(struct plx_conn *c, const void *image,
     memcpy(c, &img->conn, sizeof *c);
     fold_times(c);
     c->recovery.arg = c;
-    c->streams.arg = c->streams.conn = c;
+    c->streams.arg = c;
     if (plx_streams_restore(&c->streams, &img->streams, streams))
         return true;
     conn_keys_release(c);

@@ -27,8 +27,7 @@
 
 static void level_set(struct plx_conn *c, struct conn_level *l, bool is_tx, const struct plx_secret *s)
 {
-    plx_keys_aead(c->env->aead, PLX_QUIC_V1, s, is_tx ? &l->tx : &l->rx);
-    plx_keys_hp(c->env->aead, PLX_QUIC_V1, s, is_tx ? &l->tx_hp : &l->rx_hp);
+    plx_keys_both(c->env->aead, PLX_QUIC_V1, s, is_tx ? &l->tx : &l->rx, is_tx ? &l->tx_hp : &l->rx_hp);
     if (is_tx)
         l->has_tx = true;
     else
@@ -50,23 +49,22 @@ bool conn_keys_install(struct plx_conn *c, enum plx_level level, bool is_tx, con
         level_set(c, &c->hs->level[PLX_SPACE_HANDSHAKE], is_tx, s);
         return true;
     }
-    if (level != PLX_LEVEL_APP) // early data is neither sent nor accepted
+    if (level == PLX_LEVEL_EARLY)
+        conn_early_on_secret(c, is_tx, s);
+    if (level != PLX_LEVEL_APP)
         return true;
     if (c->keys == NULL && (c->keys = plx_pool_take(c->env->keys)) == NULL)
         return false;
     if (is_tx) {
         c->tx_secret = *s;
-        plx_material_aead(PLX_QUIC_V1, s, &c->tx_raw);
-        plx_material_hp(PLX_QUIC_V1, s, &c->tx_raw);
+        plx_material_all(PLX_QUIC_V1, s, &c->tx_raw, NULL);
         plx_expand_aead(c->env->aead, &c->tx_raw, &c->keys->tx);
         plx_expand_hp(c->env->aead, &c->tx_raw, &c->keys->tx_hp);
         c->has_tx_keys = true;
     } else {
-        plx_material_aead(PLX_QUIC_V1, s, &c->rx_raw);
-        plx_material_hp(PLX_QUIC_V1, s, &c->rx_raw);
+        plx_material_all(PLX_QUIC_V1, s, &c->rx_raw, &c->rx_secret);
         plx_expand_aead(c->env->aead, &c->rx_raw, &c->keys->rx[0]);
         plx_expand_hp(c->env->aead, &c->rx_raw, &c->keys->rx_hp);
-        plx_secret_next(PLX_QUIC_V1, s, &c->rx_secret);
         plx_keys_aead(c->env->aead, PLX_QUIC_V1, &c->rx_secret, &c->keys->rx[1]);
         c->keys->has_both = true;
         c->has_rx_keys = true;
@@ -115,8 +113,9 @@ bool conn_keys_can_seal(const struct plx_conn *c, enum plx_space_id space)
 {
     if (space != PLX_SPACE_APP)
         return c->hs != NULL && c->hs->level[space].has_tx;
-    // A server may speak before it has heard Finished, but has nothing to say that could not wait for it.
-    return c->has_tx_keys && c->state != PLX_CONN_HANDSHAKE;
+    // A server may speak before it has heard Finished, but has nothing to say that could not wait for it, unless it answers early data.
+    return c->state != PLX_CONN_HANDSHAKE ? c->has_tx_keys
+                                          : conn_is_early(c) && (c->has_tx_keys || !c->is_server);
 }
 
 // --- key phases ----------------------------------------------------------------------------------------------------
@@ -238,8 +237,10 @@ void conn_keys_tick(struct plx_conn *c, plx_time now)
         c->tx_restless = update_after(c);
     bool is_wanted =
         (c->want & CONN_WANT_KEY_UPDATE) != 0 || (c->has_tx_keys && c->tx_sealed >= c->tx_restless);
-    if (is_wanted && is_settled(c) && plx_time_reached(c->update_from, now))
+    if (is_wanted && is_settled(c) && plx_time_reached(c->update_from, now)) {
         tx_update(c);
+        conn_cids_rotate(c); // what links the packets before and after to one connection goes with the keys
+    }
     //= rfc9001 6.6 "RECOMMENDED that endpoints immediately close the connection with a connection error of type AEAD_LIMIT_REACHED"
     if (c->has_tx_keys && c->tx_sealed >= plx_aead_seal_limit(c->keys->tx.alg) - CONN_SEAL_RESERVE)
         conn_fail(c, PLX_QUIC_AEAD_LIMIT_REACHED, 0, "no key update was possible in time");

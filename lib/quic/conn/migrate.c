@@ -33,6 +33,27 @@ void conn_cids_fill(struct plx_conn *c)
         }
 }
 
+bool conn_cids_rotate(struct plx_conn *c)
+{
+    //= rfc9000 5.1.2 "Endpoints SHOULD NOT issue updates of the Retire Prior To field before receiving RETIRE_CONNECTION_ID frames"
+    if (c->state != PLX_CONN_CONFIRMED || !plx_cids_local_rotate(&c->cids))
+        return false;
+    c->env->stats.cid_rotations++;
+    conn_cids_fill(c);
+    plx_paths_change_cid(&c->paths, &c->peer_cids);
+    return true;
+}
+
+enum plx_err plx_conn_rotate_cids(struct plx_conn *c)
+{
+    if (conn_is_winding_down(c))
+        return PLX_ERR_CLOSED;
+    if (!conn_cids_rotate(c))
+        return PLX_ERR_AGAIN;
+    conn_wake(c);
+    return PLX_OK;
+}
+
 uint64_t conn_on_new_connection_id(struct plx_conn *c, const struct plx_frame_new_connection_id *f)
 {
     uint64_t err = plx_cids_peer_on_new(&c->peer_cids, f);

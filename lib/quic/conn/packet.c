@@ -12,14 +12,18 @@
 #include "quic/conn/conn_impl.h"
 
 enum {
-    CONN_FRAMES_MIN = 16,  // room for frames below which a packet is not worth its header
+    CONN_FRAMES_MIN = 16, // room for frames below which a packet is not worth its header
+    OVERTAKEN_UNIT =
+        128, // one packet may be overtaken for so many octets of the window: eight windows of full packets
     CONN_LONG_MAX = 16000, // of a long header packet without its tag: its Length field has two octets
 };
 _Static_assert(CONN_LONG_MAX + PLX_AEAD_TAG_LEN < 16384, "RFC 9000 section 16");
 
 static enum plx_pkt_type type_of(enum plx_space_id space)
 {
-    return space == PLX_SPACE_INITIAL ? PLX_PKT_INITIAL : PLX_PKT_HANDSHAKE;
+    return space == PLX_SPACE_INITIAL     ? PLX_PKT_INITIAL
+           : space == PLX_SPACE_HANDSHAKE ? PLX_PKT_HANDSHAKE
+                                          : PLX_PKT_ZERO_RTT;
 }
 
 //= rfc9000 21.4 "an endpoint that acknowledges packets it has not received might cause a congestion controller to permit sending at rates beyond"
@@ -49,22 +53,24 @@ struct conn_build *conn_packet_begin(struct plx_conn *c, struct conn_dgram *dg, 
     struct plx_space *sp = conn_space(c, space);
     const struct plx_cid_peer *to = plx_cids_peer_get(&c->peer_cids, dg->path->dcid_seq);
     uint64_t pn = number_next(c, sp, space);
-    if (to == NULL || (space == PLX_SPACE_APP && !conn_keys_awake(c)) || !plx_recovery_can_remember(sp))
+    bool is_long = space != PLX_SPACE_APP || (!c->is_server && conn_is_handshaking(c));
+    if (to == NULL || (!is_long && !conn_keys_awake(c)) || !plx_recovery_can_remember(sp))
         return lacks_means(c, dg);
     if (dg->len + PLX_AEAD_TAG_LEN >= dg->room)
         return NULL;
     struct conn_build *b = &dg->b[dg->count];
     size_t room = (size_t)(dg->room - dg->len - PLX_AEAD_TAG_LEN);
-    if (space != PLX_SPACE_APP && room > CONN_LONG_MAX)
+    if (is_long && room > CONN_LONG_MAX)
         room = CONN_LONG_MAX;
     b->w = plx_wr_init(dg->pkt->data + dg->len, room);
     b->refs.count = 0;
     b->is_eliciting = b->is_in_flight = false;
     b->space = space;
+    b->is_long = is_long;
     b->pn = pn;
-    uint8_t pn_len = plx_pkt_number_len(b->pn, sp->largest_acked);
+    uint8_t pn_len = plx_pkt_number_len(b->pn, sp->largest_acked, c->recovery.cc.cwnd / OVERTAKEN_UNIT);
     bool is_written;
-    if (space == PLX_SPACE_APP) {
+    if (!is_long) {
         is_written = plx_pkt_write_short(&b->w, &to->cid, c->spin, c->tx_phase, b->pn, pn_len, &b->hdr);
     } else {
         bool has_token = space == PLX_SPACE_INITIAL && !c->is_server;
@@ -125,17 +131,21 @@ static void pad_for_sample(struct conn_dgram *dg, struct conn_build *b)
 static void add_jobs(struct plx_conn *c, const struct conn_build *b, struct plx_tx *tx)
 {
     bool is_app = b->space == PLX_SPACE_APP;
-    const struct conn_level *l = is_app ? NULL : &c->hs->level[b->space];
+    const struct plx_aead_key *key = !b->is_long ? &c->keys->tx
+                                     : is_app    ? &c->hs->early.key
+                                                 : &c->hs->level[b->space].tx;
     uint16_t j = tx->job_count++;
     tx->seals[j] = (struct plx_aead_job){
-        .key = is_app ? &c->keys->tx : &l->tx,
+        .key = key,
         .text = b->payload,
         .aad = b->hdr.first,
         .pn = b->pn,
         .text_len = (uint16_t)(b->w.p - b->payload),
         .aad_len = (uint16_t)(b->payload - b->hdr.first),
     };
-    tx->masks[j].key = is_app ? &c->keys->tx_hp : &l->tx_hp;
+    tx->masks[j].key = !b->is_long ? &c->keys->tx_hp
+                       : is_app    ? &c->hs->early.hp
+                                   : &c->hs->level[b->space].tx_hp;
     tx->masks[j].sample = b->hdr.pn + 4;
     tx->headers[j] = (struct plx_tx_mask){b->hdr.first, b->hdr.pn, b->hdr.pn_len};
 }
@@ -174,7 +184,7 @@ bool conn_dgram_finish(struct plx_conn *c, struct conn_dgram *dg, struct plx_tx 
     for (unsigned i = 0; i < dg->count; i++) {
         struct conn_build *b = &dg->b[i];
         pad_for_sample(dg, b);
-        if (b->space != PLX_SPACE_APP)
+        if (b->is_long)
             plx_pkt_length_patch(&b->hdr, (size_t)(b->w.p - b->hdr.pn) + PLX_AEAD_TAG_LEN);
         has_handshake |= b->space == PLX_SPACE_HANDSHAKE;
         add_jobs(c, b, tx);

@@ -9,22 +9,27 @@
 
 #define DUR_MS(d) ((d).ns / 1000000)
 
-size_t conn_params_write(struct plx_conn *c, uint8_t *out, size_t cap)
+void conn_params_ours(const struct plx_conn *c, struct plx_tparams *t)
 {
     const struct plx_quic_cfg *cfg = c->env->cfg;
+    plx_tparams_init(t);
+    t->max_idle_timeout_ms = DUR_MS(cfg->idle_timeout);
+    t->initial_max_data = cfg->conn_window;
+    t->initial_max_stream_data_bidi_local = cfg->stream_window;
+    t->initial_max_stream_data_bidi_remote = cfg->stream_window;
+    t->initial_max_stream_data_uni = cfg->stream_window;
+    t->initial_max_streams_bidi = cfg->streams_bidi;
+    t->initial_max_streams_uni = cfg->streams_uni;
+    t->max_ack_delay_ms = DUR_MS(cfg->max_ack_delay);
+    t->active_connection_id_limit = cfg->active_cid_limit;
+    t->disable_active_migration = cfg->no_migration;
+}
+
+size_t conn_params_write(struct plx_conn *c, uint8_t *out, size_t cap)
+{
     const struct conn_hs *hs = c->hs;
     struct plx_tparams t;
-    plx_tparams_init(&t);
-    t.max_idle_timeout_ms = DUR_MS(cfg->idle_timeout);
-    t.initial_max_data = cfg->conn_window;
-    t.initial_max_stream_data_bidi_local = cfg->stream_window;
-    t.initial_max_stream_data_bidi_remote = cfg->stream_window;
-    t.initial_max_stream_data_uni = cfg->stream_window;
-    t.initial_max_streams_bidi = cfg->streams_bidi;
-    t.initial_max_streams_uni = cfg->streams_uni;
-    t.max_ack_delay_ms = DUR_MS(cfg->max_ack_delay);
-    t.active_connection_id_limit = cfg->active_cid_limit;
-    t.disable_active_migration = cfg->no_migration;
+    conn_params_ours(c, &t);
     t.has_initial_scid = true;
     t.initial_scid = c->cids.v[0].cid;
     if (c->is_server) {
@@ -91,15 +96,7 @@ static bool apply_servers_own(struct plx_conn *c, const struct plx_tparams *t)
 
 static void apply(struct plx_conn *c, const struct plx_tparams *t)
 {
-    struct plx_streams_peer limits = {
-        .max_data = t->initial_max_data,
-        .max_stream_data_bidi_local = t->initial_max_stream_data_bidi_local,
-        .max_stream_data_bidi_remote = t->initial_max_stream_data_bidi_remote,
-        .max_stream_data_uni = t->initial_max_stream_data_uni,
-        .max_streams_bidi = t->initial_max_streams_bidi,
-        .max_streams_uni = t->initial_max_streams_uni,
-    };
-    plx_streams_set_peer(&c->streams, &limits);
+    conn_early_on_params(c, t);
     plx_recovery_set_peer(&c->recovery, PLX_MS(t->max_ack_delay_ms), (uint8_t)t->ack_delay_exponent);
     plx_cids_local_set_limit(&c->cids, t->active_connection_id_limit);
 

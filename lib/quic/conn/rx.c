@@ -16,9 +16,15 @@ static enum plx_space_id space_of(const struct plx_rx *rx)
                                                : PLX_SPACE_APP;
 }
 
-static uint8_t level_of(enum plx_space_id space)
+static bool is_early(const struct plx_rx *rx)
 {
-    return space == PLX_SPACE_INITIAL     ? PLX_LEVEL_INITIAL
+    return rx->hdr.type == PLX_PKT_ZERO_RTT;
+}
+
+static uint8_t level_of(const struct plx_rx *rx, enum plx_space_id space)
+{
+    return is_early(rx)                   ? PLX_LEVEL_EARLY
+           : space == PLX_SPACE_INITIAL   ? PLX_LEVEL_INITIAL
            : space == PLX_SPACE_HANDSHAKE ? PLX_LEVEL_HANDSHAKE
                                           : PLX_LEVEL_APP;
 }
@@ -26,8 +32,10 @@ static uint8_t level_of(enum plx_space_id space)
 // --- begin -----------------------------------------------------------------------------------------------------------------
 
 // Whether keys that are not there will come.
-static bool will_have_keys(const struct plx_conn *c, enum plx_space_id space)
+static bool will_have_keys(const struct plx_conn *c, const struct plx_rx *rx, enum plx_space_id space)
 {
+    if (is_early(rx))
+        return conn_early_is_awaited(c);
     if (c->hs == NULL)
         return false;
     if (space == PLX_SPACE_APP)
@@ -58,33 +66,25 @@ static enum plx_rx_step begin(struct plx_conn *c, struct plx_rx *rx, struct plx_
         return conn_on_version_negotiation(c, rx);
     if (rx->hdr.type == PLX_PKT_RETRY)
         return conn_on_retry(c, rx, now);
-    if (rx->hdr.type == PLX_PKT_ZERO_RTT)
-        return PLX_RX_DROP_KEYS; // early data is not accepted: RFC 9001 section 4.6.2
     if (rx->hdr.type != PLX_PKT_SHORT && rx->hdr.version != PLX_QUIC_V1)
         return PLX_RX_DROP_VERSION;
 
     enum plx_space_id space = space_of(rx);
-    rx->level = level_of(space);
+    rx->level = level_of(rx, space);
     if (space == PLX_SPACE_INITIAL && !initial_is_right(c, rx))
         return PLX_RX_DROP_INVALID;
     if (rx->hdr.pkt_len <
         rx->hdr.pn_offset + 4u + PLX_HP_SAMPLE_LEN) // RFC 9001 section 5.4.2: too short to be sampled
         return PLX_RX_DROP_INVALID;
-    if (!conn_keys_can_open(c, space))
-        return will_have_keys(c, space) ? PLX_RX_LATER : PLX_RX_DROP_KEYS;
-    if (space == PLX_SPACE_APP && !conn_keys_awake(c))
+    if (is_early(rx) && c->is_server && c->hs != NULL && plx_time_reached(c->hs->early.until, now))
+        conn_early_discard(c);
+    if (is_early(rx) ? !conn_early_can_open(c) : !conn_keys_can_open(c, space))
+        return will_have_keys(c, rx, space) ? PLX_RX_LATER : PLX_RX_DROP_KEYS;
+    if (rx->hdr.type == PLX_PKT_SHORT && !conn_keys_awake(c))
         return PLX_RX_DROP_NO_ROOM;
-    job->key = conn_keys_rx_hp(c, space);
+    job->key = is_early(rx) ? &c->hs->early.hp : conn_keys_rx_hp(c, space);
     job->sample = rx->p + rx->hdr.pn_offset + 4;
     return PLX_RX_GO;
-}
-
-void plx_conn_prefetch(const struct plx_conn *c)
-{
-#pragma GCC unroll 64
-    for (size_t at = 64; at < offsetof(struct plx_conn, cids); at += 64)
-        __builtin_prefetch((const uint8_t *)c + at);
-    __builtin_prefetch(&c->packets_rx);
 }
 
 enum plx_rx_step plx_conn_rx_begin(struct plx_conn *c, struct plx_rx *rx, struct plx_mask_job *job,
@@ -98,19 +98,28 @@ enum plx_rx_step plx_conn_rx_begin(struct plx_conn *c, struct plx_rx *rx, struct
 
 // --- number ----------------------------------------------------------------------------------------------------------------
 
-// Inlined twice, so that what is asked about the space is answered by the compiler where it is known.
+// Between the steps of one packet others may have taken its keys away.
+static inline __attribute__((always_inline)) bool has_keys(const struct plx_conn *c, const struct plx_rx *rx,
+                                                           enum plx_space_id space, bool is_short)
+{
+    if (!is_short && is_early(rx))
+        return conn_early_can_open(c);
+    return conn_keys_can_open(c, space) && !(is_short && c->keys == NULL);
+}
+
+// Inlined twice, so that what is asked about the form of the header is answered by the compiler where it is known.
 static inline __attribute__((always_inline)) enum plx_rx_step number(struct plx_conn *c, struct plx_rx *rx,
                                                                      const struct plx_mask_job *mask,
                                                                      struct plx_aead_job *job,
-                                                                     enum plx_space_id space)
+                                                                     enum plx_space_id space, bool is_short)
 {
     if (conn_is_winding_down(c))
         return PLX_RX_DONE;
-    if (!conn_keys_can_open(c, space) || (space == PLX_SPACE_APP && c->keys == NULL))
+    if (!has_keys(c, rx, space, is_short))
         return PLX_RX_DROP_KEYS;
     //= rfc9001 5.4 "The four least significant bits of the first byte are protected for packets with long headers"
     uint8_t *p = rx->p;
-    p[0] ^= mask->mask[0] & (space == PLX_SPACE_APP ? 0x1f : 0x0f);
+    p[0] ^= mask->mask[0] & (is_short ? 0x1f : 0x0f);
     rx->pn_len = (uint8_t)((p[0] & 0x03) + 1);
     uint64_t truncated = 0;
     for (unsigned i = 0; i < rx->pn_len; i++) {
@@ -118,12 +127,12 @@ static inline __attribute__((always_inline)) enum plx_rx_step number(struct plx_
         truncated = truncated << 8 | p[rx->hdr.pn_offset + i];
     }
     rx->pn = plx_pkt_number_expand(truncated, rx->pn_len, plx_acks_largest(&conn_space(c, space)->acks));
-    rx->key_phase = space == PLX_SPACE_APP ? p[0] >> 2 & 1 : 0;
-    if (space == PLX_SPACE_APP && __builtin_expect(rx->key_phase != c->rx_phase, 0))
+    rx->key_phase = is_short ? p[0] >> 2 & 1 : 0;
+    if (is_short && __builtin_expect(rx->key_phase != c->rx_phase, 0))
         conn_keys_next(c);
 
     uint16_t hdr_len = (uint16_t)(rx->hdr.pn_offset + rx->pn_len);
-    job->key = conn_keys_rx(c, space, rx->key_phase);
+    job->key = !is_short && is_early(rx) ? &c->hs->early.key : conn_keys_rx(c, space, rx->key_phase);
     job->aad = p;
     job->aad_len = hdr_len;
     job->text = p + hdr_len;
@@ -137,8 +146,8 @@ enum plx_rx_step plx_conn_rx_number(struct plx_conn *c, struct plx_rx *rx, const
                                     struct plx_aead_job *job)
 {
     if (rx->hdr.type == PLX_PKT_SHORT)
-        return number(c, rx, mask, job, PLX_SPACE_APP);
-    return number(c, rx, mask, job, space_of(rx));
+        return number(c, rx, mask, job, PLX_SPACE_APP, true);
+    return number(c, rx, mask, job, space_of(rx), false);
 }
 
 // --- deliver ---------------------------------------------------------------------------------------------------------------
@@ -149,7 +158,7 @@ static enum plx_rx_step on_unopened(struct plx_conn *c, struct plx_rx *rx, plx_t
     plx_paths_on_unauthenticated(&c->paths, &rx->pkt->peer, rx->dgram_len);
     //= rfc9000 10.3.1 "the last 16 bytes of the datagram"
     size_t left = (size_t)(rx->pkt->data + rx->pkt->len - rx->p);
-    if (space == PLX_SPACE_APP && rx->p == rx->pkt->data &&
+    if (rx->hdr.type == PLX_PKT_SHORT && rx->p == rx->pkt->data &&
         plx_cids_peer_is_reset(&c->peer_cids, rx->p, left)) {
         conn_on_stateless_reset(c);
         return PLX_RX_DONE;
@@ -196,14 +205,15 @@ static void on_authentic(struct plx_conn *c, enum plx_space_id space)
 
 static inline __attribute__((always_inline)) enum plx_rx_step admit(struct plx_conn *c, struct plx_rx *rx,
                                                                     const struct plx_aead_job *job,
-                                                                    enum plx_space_id space, plx_time now)
+                                                                    enum plx_space_id space, bool is_short,
+                                                                    plx_time now)
 {
     struct plx_space *sp = conn_space(c, space);
     if (conn_is_winding_down(c)) {
         conn_on_packet_while_closing(c, rx);
         return PLX_RX_DONE;
     }
-    if (sp == NULL || !conn_keys_can_open(c, space) || (space == PLX_SPACE_APP && c->keys == NULL))
+    if (sp == NULL || !has_keys(c, rx, space, is_short))
         return PLX_RX_DROP_KEYS;
     if (!job->is_ok)
         return on_unopened(c, rx, now);
@@ -212,11 +222,11 @@ static inline __attribute__((always_inline)) enum plx_rx_step admit(struct plx_c
         return PLX_RX_DROP_DUPLICATE;
     }
     //= rfc9000 17.2 "MUST treat receipt of a packet that has a non-zero value for these bits after removing both packet and header protection"
-    if (rx->p[0] & (space == PLX_SPACE_APP ? 0x18 : 0x0c)) {
+    if (rx->p[0] & (is_short ? 0x18 : 0x0c)) {
         conn_fail(c, PLX_QUIC_PROTOCOL_VIOLATION, 0, "reserved bits are set");
         return PLX_RX_DROP_RESERVED_BITS;
     }
-    if (space == PLX_SPACE_APP ? !conn_keys_on_opened(c, rx->key_phase, rx->pn, now) : !scid_is_right(c, rx))
+    if (is_short ? !conn_keys_on_opened(c, rx->key_phase, rx->pn, now) : !scid_is_right(c, rx))
         return PLX_RX_DROP_INVALID;
     uint8_t path =
         plx_paths_on_datagram(&c->paths, &c->peer_cids, &rx->pkt->peer, &rx->pkt->local, rx->dgram_len);
@@ -241,8 +251,8 @@ bool plx_conn_rx_reset(struct plx_conn *c, const uint8_t *dgram, size_t len, plx
 
 static inline __attribute__((always_inline)) void on_delivered(struct plx_conn *c,
                                                                const struct conn_delivery *d,
-                                                               enum plx_space_id space, bool is_newest,
-                                                               plx_time now)
+                                                               enum plx_space_id space, bool is_short,
+                                                               bool is_newest, plx_time now)
 {
     const struct plx_rx *rx = d->rx;
     struct plx_space *sp = conn_space(c, space);
@@ -251,7 +261,7 @@ static inline __attribute__((always_inline)) void on_delivered(struct plx_conn *
     c->packets_rx++;
     c->env->stats.packets_rx++;
     conn_timer_on_heard(c, now);
-    if (space == PLX_SPACE_APP) {
+    if (is_short) {
         if (is_newest && c->is_spin)
             on_spin(c, rx);
         if (c->rx_path != c->paths.active)
@@ -268,16 +278,17 @@ static inline __attribute__((always_inline)) void on_delivered(struct plx_conn *
 
 static inline __attribute__((always_inline)) enum plx_rx_step deliver(struct plx_conn *c, struct plx_rx *rx,
                                                                       const struct plx_aead_job *job,
-                                                                      enum plx_space_id space, plx_time now)
+                                                                      enum plx_space_id space, bool is_short,
+                                                                      plx_time now)
 {
-    enum plx_rx_step step = admit(c, rx, job, space, now);
+    enum plx_rx_step step = admit(c, rx, job, space, is_short, now);
     if (step != PLX_RX_GO)
         return step;
     struct conn_delivery d = {.rx = rx, .space = space, .is_probing_only = true};
     bool is_newest = rx->pn >= conn_space(c, space)->acks.end;
     if (!conn_frames_deliver(c, &d, job->text, (size_t)job->text_len - PLX_AEAD_TAG_LEN, now))
         return PLX_RX_DONE;
-    on_delivered(c, &d, space, is_newest, now);
+    on_delivered(c, &d, space, is_short, is_newest, now);
     return PLX_RX_DONE;
 }
 
@@ -285,8 +296,8 @@ enum plx_rx_step plx_conn_rx_deliver(struct plx_conn *c, struct plx_rx *rx, cons
                                      plx_time now)
 {
     conn_enter(c, now);
-    enum plx_rx_step step = rx->hdr.type == PLX_PKT_SHORT ? deliver(c, rx, job, PLX_SPACE_APP, now)
-                                                          : deliver(c, rx, job, space_of(rx), now);
+    enum plx_rx_step step = rx->hdr.type == PLX_PKT_SHORT ? deliver(c, rx, job, PLX_SPACE_APP, true, now)
+                                                          : deliver(c, rx, job, space_of(rx), false, now);
     conn_leave(c);
     return step;
 }

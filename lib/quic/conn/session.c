@@ -1,7 +1,7 @@
 // session.c -- what a client takes along to its next connection: a TLS session, remembered transport parameters, an address token.
 //
-// One opaque blob, so that whoever stores it needs no knowledge of it:  1 octet form | token | parameters | TLS session,  each with
-// a length of two octets. A blob of another form is as good as none. A NEW_TOKEN that comes before the ticket or in the same packet
+// One opaque blob, so that whoever stores it needs no knowledge of it:  1 octet form | token | parameters | what the application
+// remembers for early data | TLS session,  each with a length of two octets. A blob of another form is as good as none. A NEW_TOKEN that comes before the ticket or in the same packet
 // travels inside; each is also told by itself (on_new_token), and what plx_conn_client_cfg.token says goes first.
 
 #include "quic/conn/conn_impl.h"
@@ -9,7 +9,7 @@
 #include "base/slab.h"
 #include "quic/wire/token.h"
 
-enum { SESSION_FORM = 1, SESSION_HEAD = 1 + 3 * 2 };
+enum { SESSION_FORM = 2, SESSION_HEAD = 1 + 4 * 2 };
 
 void conn_session_forget(struct plx_conn *c)
 {
@@ -36,7 +36,9 @@ void conn_session_emit(struct plx_conn *c)
     if (hs->session == NULL)
         return;
     size_t token_len = hs->has_new_token ? hs->token_len : 0;
-    size_t size = SESSION_HEAD + token_len + hs->remembered_len + hs->session_len;
+    uint8_t app[CONN_EARLY_APP_MAX];
+    size_t app_len = c->env->events->early_context(c->env->events_arg, c, app, sizeof app);
+    size_t size = SESSION_HEAD + token_len + hs->remembered_len + app_len + hs->session_len;
     uint8_t *blob = plx_slab_take(c->env->slab, size);
     if (blob != NULL) {
         struct plx_wr w = plx_wr_init(blob, size);
@@ -45,6 +47,8 @@ void conn_session_emit(struct plx_conn *c)
         plx_wr_bytes(&w, hs->token, token_len);
         plx_wr_u16(&w, hs->remembered_len);
         plx_wr_bytes(&w, hs->remembered, hs->remembered_len);
+        plx_wr_u16(&w, (uint16_t)app_len);
+        plx_wr_bytes(&w, app, app_len);
         plx_wr_u16(&w, (uint16_t)hs->session_len);
         plx_wr_bytes(&w, hs->session, hs->session_len);
         plx_check(!w.is_full);
@@ -60,6 +64,7 @@ bool conn_session_read(const void *blob, size_t len, struct conn_session *out)
     uint8_t form = plx_rd_u8(&r);
     out->token = plx_rd_span(&r, plx_rd_u16(&r));
     out->params = plx_rd_span(&r, plx_rd_u16(&r));
+    out->app = plx_rd_span(&r, plx_rd_u16(&r));
     out->tls = plx_rd_span(&r, plx_rd_u16(&r));
     return form == SESSION_FORM && !r.is_short && plx_rd_left(&r) == 0;
 }

@@ -14,10 +14,24 @@ static struct conn_stashed *stashed_of(struct plx_pkt *pkt)
     return PLX_CONTAINER(pkt, struct conn_stashed, pkt);
 }
 
-static enum plx_space_id space_of(const struct conn_stashed *s)
+static enum plx_level level_of(const struct conn_stashed *s)
 {
     uint8_t first = s->pkt.data[0];
-    return first & 0x80 ? PLX_SPACE_HANDSHAKE : PLX_SPACE_APP; // Initial packets never wait
+    if (!(first & 0x80))
+        return PLX_LEVEL_APP;
+    return (first & 0x30) == 0x10 ? PLX_LEVEL_EARLY : PLX_LEVEL_HANDSHAKE; // Initial packets never wait
+}
+
+static bool can_open(const struct plx_conn *c, enum plx_level level)
+{
+    return level == PLX_LEVEL_EARLY ? conn_early_can_open(c) : conn_keys_can_open(c, conn_level_space(level));
+}
+
+static bool is_hopeless(const struct plx_conn *c, enum plx_level level)
+{
+    return level == PLX_LEVEL_EARLY
+               ? !conn_early_can_open(c) && !conn_early_is_awaited(c)
+               : level == PLX_LEVEL_HANDSHAKE && c->hs->level[PLX_SPACE_HANDSHAKE].is_discarded;
 }
 
 bool conn_stash_is_mine(const struct plx_conn *c, const struct plx_pkt *pkt)
@@ -65,12 +79,12 @@ struct plx_pkt *plx_conn_rx_unstash(struct plx_conn *c)
     struct conn_hs *hs = c->hs;
     for (unsigned i = 0; hs != NULL && i < hs->stash_count;) {
         struct conn_stashed *s = hs->stash[i];
-        enum plx_space_id space = space_of(s);
-        if (!s->is_out && conn_keys_can_open(c, space)) {
+        enum plx_level level = level_of(s);
+        if (!s->is_out && can_open(c, level)) {
             s->is_out = true;
             return &s->pkt;
         }
-        if (!s->is_out && space == PLX_SPACE_HANDSHAKE && hs->level[space].is_discarded)
+        if (!s->is_out && is_hopeless(c, level))
             forget(c, i); // its keys will not come any more
         else
             i++;

@@ -108,7 +108,7 @@ static plx_time handshake_at(const struct plx_conn *c)
     plx_time t = PLX_NEVER;
     if (conn_is_handshaking(c) || hs->stash_count > 0)
         t = hs->deadline;
-    t = plx_time_min(t, hs->ticket_until);
+    t = plx_time_min(t, plx_time_min(hs->ticket_until, hs->early.until));
     for (int i = 0; i < CONN_HS_SPACES; i++)
         if (hs->level[i].has_tx && c->hold != CONN_HOLD_ADDRESS)
             t = plx_time_min(t, plx_acks_deadline(&hs->space[i].acks));

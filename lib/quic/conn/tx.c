@@ -28,6 +28,8 @@ static bool space_has_frames(const struct plx_conn *c, enum plx_space_id space)
         return false;
     if (space != PLX_SPACE_APP)
         return plx_cstream_tx_wants(&c->hs->ctx[space]);
+    if (conn_is_handshaking(c)) // early: streams, and what write_app() leaves out may wait
+        return plx_streams_wants_write(&c->streams);
     return conn_has_frames(c) || plx_streams_wants_write(&c->streams);
 }
 
@@ -137,7 +139,7 @@ static void write_path(struct plx_conn *c, struct conn_dgram *dg, struct conn_bu
     dg->is_1200 = true;
 }
 
-static void write_app(struct plx_conn *c, struct conn_build *b, plx_time now)
+static void write_own(struct plx_conn *c, struct conn_build *b, plx_time now)
 {
     if ((c->want & CONN_WANT_HANDSHAKE_DONE) && plx_frame_handshake_done_write(&b->w)) {
         push_simple(b, PLX_REF_HANDSHAKE_DONE);
@@ -155,6 +157,12 @@ static void write_app(struct plx_conn *c, struct conn_build *b, plx_time now)
         push_simple(b, PLX_REF_PING);
         c->want &= (uint16_t)~CONN_WANT_PING;
     }
+}
+
+static void write_app(struct plx_conn *c, struct conn_build *b, plx_time now)
+{
+    if (!conn_is_handshaking(c))
+        write_own(c, b, now);
     plx_streams_write(&c->streams, &b->w, &b->refs, now, c->recovery.rtt.smoothed);
 }
 
@@ -283,6 +291,8 @@ static bool has_room(const struct plx_tx *tx)
 
 static bool tx_some(struct plx_conn *c, struct plx_tx *tx, uint16_t dgrams_max, plx_time now)
 {
+    if (c->hs != NULL)
+        conn_early_tell(c); // a client, before its first packet
     plx_streams_run_resumed(&c->streams, now);
     c->hold = CONN_HOLD_NONE;
     for (uint16_t count = 0; !conn_is_winding_down(c); count++) {

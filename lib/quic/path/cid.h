@@ -38,7 +38,7 @@ struct plx_cids_local {
     uint64_t next_seq;
     uint64_t retire_prior_to; // what we ask the peer to retire
     uint8_t count;
-    uint8_t limit; // min(the peer's active_connection_id_limit, PLX_CIDS_LOCAL_MAX)
+    uint8_t limit; // min(the peer's active_connection_id_limit, PLX_CIDS_LOCAL_MAX - 1)
     bool may_want; // false: none is TO_SEND, and nobody need look
 };
 
@@ -83,18 +83,19 @@ struct plx_cid_peer {
 
 enum { PLX_CIDS_PEER_SLOTS = PLX_CIDS_PEER_MAX + PLX_PATHS_MAX }; // paths may still use what was asked back
 
-struct plx_cids_peer {
-    struct plx_cid_peer v[PLX_CIDS_PEER_SLOTS];
-    uint64_t retired[PLX_CIDS_RETIRED_MAX]; // RETIRE_CONNECTION_IDs not yet acknowledged: sequence numbers
-    uint64_t retire_prior_to;               // the greatest seen
-    uint64_t seen_base; // all numbers below were seen, and bit i of seen tells about seen_base + i
-    uint64_t seen;
-    uint16_t retired_sent; // a bit for each of them: on its way
+struct
+    plx_cids_peer { // first what every packet asks, and the first ID, which is nearly always the one in use
+    uint16_t retired_sent; // a bit for each of retired: on its way
     uint8_t retired_count;
     uint8_t in_use;         // by paths
     uint8_t limit;          // our active_connection_id_limit
     bool is_empty;          // the peer's ID is the empty one: there is only that, for every path
     uint8_t tokens_changed; // counts up whenever the set of reset tokens in use may have changed
+    struct plx_cid_peer v[PLX_CIDS_PEER_SLOTS];
+    uint64_t retired[PLX_CIDS_RETIRED_MAX]; // RETIRE_CONNECTION_IDs not yet acknowledged: sequence numbers
+    uint64_t retire_prior_to;               // the greatest seen
+    uint64_t seen_base; // all numbers below were seen, and bit i of seen tells about seen_base + i
+    uint64_t seen;
 };
 
 // first: where the first packets go, sequence number 0, in use. limit: our active_connection_id_limit, 2..PLX_CIDS_PEER_MAX.

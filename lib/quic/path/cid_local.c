@@ -46,9 +46,9 @@ void plx_cids_local_init(struct plx_cids_local *l, const struct plx_cid *first)
 
 void plx_cids_local_set_limit(struct plx_cids_local *l, uint64_t peer_active_connection_id_limit)
 {
-    l->limit =
-        (uint8_t)(peer_active_connection_id_limit < PLX_CIDS_LOCAL_MAX ? peer_active_connection_id_limit
-                                                                       : PLX_CIDS_LOCAL_MAX);
+    unsigned most =
+        PLX_CIDS_LOCAL_MAX - 1; // a rotation needs one more, for the frame that asks the others back
+    l->limit = (uint8_t)(peer_active_connection_id_limit < most ? peer_active_connection_id_limit : most);
 }
 
 bool plx_cids_local_add_known(struct plx_cids_local *l, const struct plx_cid *cid)

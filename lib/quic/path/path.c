@@ -372,6 +372,17 @@ void plx_paths_refresh_cids(struct plx_paths *ps, struct plx_cids_peer *cids)
             refresh(ps, cids, i);
 }
 
+void plx_paths_change_cid(struct plx_paths *ps, struct plx_cids_peer *cids)
+{
+    struct plx_path *p = &ps->v[ps->active];
+
+    if (p->dcid_seq == PLX_CID_SEQ_NONE || seq_is_shared(ps, ps->active))
+        return;
+    const struct plx_cid_peer *cid = plx_cids_peer_replace(cids, p->dcid_seq);
+    if (cid != NULL)
+        p->dcid_seq = cid->seq;
+}
+
 // --- time --------------------------------------------------------------------------------------------------------
 
 plx_time plx_paths_deadline(const struct plx_paths *ps)

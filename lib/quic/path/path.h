@@ -46,15 +46,16 @@ struct plx_path {
 
 enum { PLX_PATH_NONE = 0xff };
 
-struct plx_paths {
-    struct plx_path v[PLX_PATHS_MAX];
+struct
+    plx_paths { // what every packet asks first, beside the first path, which is nearly always the active one
     uint8_t active;    // index
     uint8_t candidate; // index or PLX_PATH_NONE
     uint8_t previous;  // index or PLX_PATH_NONE
     bool is_server;
     // no migration: datagrams from elsewhere are dropped (before confirmation, or disable_active_migration)
     bool is_fixed;
-    bool is_moving;      // the candidate becomes active when it is validated: we began it
+    bool is_moving; // the candidate becomes active when it is validated: we began it
+    struct plx_path v[PLX_PATHS_MAX];
     uint64_t migrations; // ever
 };
 
@@ -114,6 +115,8 @@ bool plx_paths_migrate(struct plx_paths *ps, struct plx_cids_peer *cids, const s
                        const struct plx_addr *local, plx_time now, plx_dur pto);
 // The peer has asked IDs back: paths that use such an ID get another. Call after plx_cids_peer_on_new().
 void plx_paths_refresh_cids(struct plx_paths *ps, struct plx_cids_peer *cids);
+// Sends to another of the peer's IDs from now on, on the active path, if there is one to spare (section 5.1.2: an endpoint may at any time).
+void plx_paths_change_cid(struct plx_paths *ps, struct plx_cids_peer *cids);
 
 // --- time ------------------------------------------------------------------------------------------------------
 

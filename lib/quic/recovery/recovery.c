@@ -123,9 +123,12 @@ static void ack_record(struct plx_recovery *r, struct plx_space *sp, enum plx_sp
                 a->bytes_limited += rec->bytes;
         }
     }
-    unsigned refs = rec->is_probed ? 0 : rec->refs_count;
-    for (unsigned i = 0; i < refs; i++)
-        r->events->on_acked(r->arg, id, plx_sent_ref(s, rec, i));
+    if (rec->is_probed)
+        return;
+    for (unsigned i = 0, run; i < rec->refs_count; i += run) { // once, or twice where the ring ends
+        const struct plx_ref *refs = plx_sent_refs(s, rec, i, &run);
+        r->events->on_acked(r->arg, id, refs, run);
+    }
 }
 
 // A packet that was declared lost came after all.
@@ -209,6 +212,12 @@ void plx_recovery_detect(struct plx_recovery *r, struct plx_space *sp, enum plx_
                          struct plx_loss *loss)
 {
     struct lost_arg arg = {r, id};
+
+    if (sp->sent.outstanding == 0) { // between two requests all has come home
+        *loss = (struct plx_loss){0};
+        sp->loss_at = PLX_NEVER;
+        return;
+    }
     //= rfc9002 7.6.1 "(smoothed_rtt + max(4*rttvar, kGranularity) + max_ack_delay) * kPersistentCongestionThreshold"
     plx_dur persistent =
         plx_dur_mul(plx_dur_add(plx_rtt_pto(&r->rtt), r->peer_max_ack_delay), PLX_PERSISTENT_THRESHOLD);

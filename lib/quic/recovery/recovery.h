@@ -29,7 +29,8 @@ struct plx_recovery_cfg {
 
 // What happens to references; a table so that the connection dispatches by kind. Called from inside on_ack and on_timeout.
 struct plx_recovery_events {
-    void (*on_acked)(void *arg, enum plx_space_id space, const struct plx_ref *ref);
+    // count references of one packet that stand in a row: one or two calls for each packet that has any.
+    void (*on_acked)(void *arg, enum plx_space_id space, const struct plx_ref *refs, unsigned count);
     void (*on_lost)(void *arg, enum plx_space_id space, const struct plx_ref *ref);
 };
 
@@ -41,8 +42,9 @@ struct plx_recovery_ack_result {
 };
 
 struct plx_recovery { // embedded in the connection
+    const struct plx_recovery_events *events;
+    void *arg;
     struct plx_rtt rtt;
-    struct plx_cc cc;
     struct plx_pacer pacer;
     struct plx_ecn_path ecn;
     uint64_t bytes_in_flight; // of all spaces
@@ -59,9 +61,9 @@ struct plx_recovery { // embedded in the connection
     plx_time path_at;    // since when this path is in use: older packets say nothing about it
     bool is_unvalidated; // the last timeout found a client whose address may not be validated yet
     uint32_t event_lost; // packets lost in the last congestion event that may still turn out spurious
-    uint64_t lost_packets, lost_bytes, spurious_packets, ptos, persistent; // ever
-    const struct plx_recovery_events *events;
-    void *arg;
+    uint64_t lost_packets, spurious_packets; // ever
+    struct plx_cc cc;                        // what slow start and CUBIC remember is at its end
+    uint64_t lost_bytes, ptos, persistent;   // ever
     plx_dur initial_rtt;
     uint16_t initial_cwnd_packets;
     bool has_hystart, has_ecn;

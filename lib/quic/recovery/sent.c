@@ -6,14 +6,13 @@
 // record's begin.
 //
 // Packets that elicit no acknowledgement (ACK alone) may never be acknowledged: a download's client sends nothing else. They are
-// given up when IDLE_MAX younger ones have been sent; the only loss is that an ACK of such an ACK goes unnoticed.
+// given up when PLX_SENT_IDLE_MAX younger ones have been sent; the only loss is that an ACK of such an ACK goes unnoticed.
 
 #include "quic/recovery/sent.h"
 
 #include <string.h>
 
 enum {
-    IDLE_MAX = 64,  // records kept behind one that elicits nothing
     SKIP_MAX = 16,  // skipped numbers that get records when nothing else has one
     QUIET_MAX = 16, // times it emptied with less than a quarter in use before it halves
 };
@@ -88,17 +87,10 @@ static bool refs_resize(struct plx_sent *s, uint32_t cap)
     return true;
 }
 
-// The record at base would be missed by nobody but statistics.
-static bool base_is_optional(const struct plx_sent *s)
-{
-    const struct plx_sent_rec *rec = plx_sent_at(s, s->base);
-    return rec->state != PLX_SENT_OUTSTANDING || (!rec->is_eliciting && !rec->is_in_flight);
-}
-
 static bool base_is_idle(const struct plx_sent *s)
 {
     const struct plx_sent_rec *rec = plx_sent_at(s, s->base);
-    return rec->state != PLX_SENT_LOST && base_is_optional(s);
+    return rec->state != PLX_SENT_LOST && plx_sent_base_is_optional(s);
 }
 
 static void base_drop(struct plx_sent *s)
@@ -135,9 +127,9 @@ static uint64_t base_for(const struct plx_sent *s, uint64_t pn)
 // Room for numbers up to pn. What is optional goes before the ring grows.
 static bool recs_reserve(struct plx_sent *s, uint64_t pn)
 {
-    while (s->base < s->end && pn - s->base >= IDLE_MAX && base_is_idle(s))
+    while (s->base < s->end && pn - s->base >= PLX_SENT_IDLE_MAX && base_is_idle(s))
         base_drop(s);
-    while (s->base < s->end && pn - s->base >= s->recs_cap && base_is_optional(s))
+    while (s->base < s->end && pn - s->base >= s->recs_cap && plx_sent_base_is_optional(s))
         base_drop(s);
     refs_trim(s);
     uint64_t need = pn + 1 - base_for(s, pn);
@@ -160,18 +152,9 @@ static bool refs_reserve(struct plx_sent *s, uint8_t count)
     return cap == s->refs_cap || refs_resize(s, cap);
 }
 
-// Nothing has to go, and nothing to grow: nearly always.
-static bool has_room(const struct plx_sent *s, uint64_t pn, uint8_t refs_count)
-{
-    return pn - s->base < s->recs_cap && s->refs_cap - (s->refs_tail - s->refs_head) >= refs_count &&
-           (pn - s->base < IDLE_MAX || (s->base < s->end && !base_is_optional(s)));
-}
-
-bool plx_sent_reserve(struct plx_sent *s, uint64_t pn, uint8_t refs_count)
+bool plx_sent_make_room(struct plx_sent *s, uint64_t pn, uint8_t refs_count)
 {
     plx_check(pn >= s->end);
-    if (has_room(s, pn, refs_count))
-        return true;
     return recs_reserve(s, pn) && refs_reserve(s, refs_count);
 }
 

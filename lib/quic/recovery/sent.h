@@ -59,9 +59,6 @@ void plx_sent_fini(struct plx_sent *s); // gives the blocks back; references are
 void plx_sent_release(
     struct plx_sent *s); // the blocks, when nothing is outstanding; lost records are forgotten
 
-// Whether a record and refs_count references can be had (growing if need be). Ask before building a packet.
-bool plx_sent_reserve(struct plx_sent *s, uint64_t pn, uint8_t refs_count);
-
 // pn >= end; numbers between are skipped. False: no memory; nothing has changed.
 bool plx_sent_add(struct plx_sent *s, uint64_t pn, const struct plx_sent_rec *rec,
                   const struct plx_refs *refs);
@@ -79,6 +76,36 @@ static inline const struct plx_ref *plx_sent_ref(const struct plx_sent *s, const
                                                  unsigned i)
 {
     return &s->refs[(rec->refs_at + i) & (s->refs_cap - 1)];
+}
+
+// The same with those behind it, as far as they stand in a row.
+static inline const struct plx_ref *plx_sent_refs(const struct plx_sent *s, const struct plx_sent_rec *rec,
+                                                  unsigned i, unsigned *count)
+{
+    uint32_t at = (rec->refs_at + i) & (s->refs_cap - 1);
+    *count = s->refs_cap - at < rec->refs_count - i ? s->refs_cap - at : rec->refs_count - i;
+    return &s->refs[at];
+}
+
+// The record at base would be missed by nobody but statistics.
+static inline bool plx_sent_base_is_optional(const struct plx_sent *s)
+{
+    const struct plx_sent_rec *rec = plx_sent_at(s, s->base);
+    return rec->state != PLX_SENT_OUTSTANDING || (!rec->is_eliciting && !rec->is_in_flight);
+}
+
+enum { PLX_SENT_IDLE_MAX = 64 }; // records kept behind one that elicits nothing
+
+// Whether a record and refs_count references can be had (growing if need be). Ask before building a packet.
+bool plx_sent_make_room(struct plx_sent *s, uint64_t pn, uint8_t refs_count);
+static inline bool plx_sent_reserve(struct plx_sent *s, uint64_t pn, uint8_t refs_count)
+{
+    // Nothing has to go, and nothing to grow: nearly always.
+    if (pn >= s->end && pn - s->base < s->recs_cap &&
+        s->refs_cap - (s->refs_tail - s->refs_head) >= refs_count &&
+        (pn - s->base < PLX_SENT_IDLE_MAX || (s->base < s->end && !plx_sent_base_is_optional(s))))
+        return true;
+    return plx_sent_make_room(s, pn, refs_count);
 }
 
 // Outstanding -> acked or lost; lost -> acked (it was spurious). The record's references have been handed out by the caller.

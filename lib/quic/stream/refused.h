@@ -31,7 +31,6 @@ struct plx_refused {
 struct plx_refused_list {
     struct plx_refused *v;
     uint32_t count, cap;
-    bool is_waiting; // an entry may have STOP or RESET: look
 };
 
 // NULL: no memory.

@@ -20,6 +20,12 @@ struct plx_sched {
 void plx_sched_init(struct plx_sched *q);
 // Puts s where its buffers and its limit say it belongs: at the end of that list, or where it is if it is there already.
 void plx_sched_update(struct plx_sched *q, struct plx_stream *s);
+// The same for one that stands nowhere, and that is known to have fresh octets, and credit for some.
+static inline void plx_sched_add_fresh(struct plx_sched *q, struct plx_stream *s)
+{
+    s->ready_in = PLX_SCHED_FRESH;
+    plx_list_add_tail(&q->fresh, &s->ready);
+}
 void plx_sched_remove(struct plx_stream *s);
 // It had its turn and has more: behind the others.
 void plx_sched_rotate(struct plx_sched *q, struct plx_stream *s);

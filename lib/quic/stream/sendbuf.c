@@ -52,6 +52,15 @@ enum plx_err plx_sendbuf_reserve(struct plx_sendbuf *b, struct plx_slab *slab, u
     return b->ring != NULL && count <= 1u << b->ring_log2 ? PLX_OK : ring_grow(b, slab, count);
 }
 
+void plx_sendbuf_trim(struct plx_sendbuf *b, struct plx_slab *slab)
+{
+    if (b->count > 0 || b->ring == NULL)
+        return;
+    plx_slab_give(slab, b->ring, ring_bytes(b->ring_log2));
+    b->ring = NULL;
+    b->head = 0;
+}
+
 enum plx_err plx_sendbuf_add(struct plx_sendbuf *b, struct plx_slab *slab, const struct plx_buf *bufs,
                              uint16_t count, bool fin)
 {
@@ -74,6 +83,7 @@ enum plx_err plx_sendbuf_add(struct plx_sendbuf *b, struct plx_slab *slab, const
         *plx_sendbuf_piece(b, b->count++) = bufs[i];
         b->end += bufs[i].len;
     }
+    plx_sendbuf_trim(b, slab); // when all were empty
     if (fin)
         b->fin = PLX_FIN_QUEUED;
     for (uint16_t i = 0; i < count; i++) // last, because a release may come back here
@@ -198,7 +208,7 @@ void plx_sendbuf_copy(const struct plx_sendbuf *b, uint64_t offset, size_t len, 
 
 void plx_sendbuf_send_whole(struct plx_sendbuf *b, uint8_t *out)
 {
-    const struct plx_buf *piece = &b->piece[b->head & (PLX_SENDBUF_INLINE - 1)];
+    const struct plx_buf *piece = &b->piece[0];
 
     memcpy(out, piece->data, piece->len);
     b->next = b->sent_max = b->cursor_off = b->end;
@@ -250,11 +260,7 @@ static void release_acked(struct plx_sendbuf *b, struct plx_slab *slab)
         b->count--;
         plx_check(b->cursor > 0); // next is not below acked
         b->cursor--;
-        if (b->count == 0 && b->ring != NULL) {
-            plx_slab_give(slab, b->ring, ring_bytes(b->ring_log2));
-            b->ring = NULL;
-            b->head = 0;
-        }
+        plx_sendbuf_trim(b, slab);
         plx_sendbuf_release(slab, &piece);
     }
 }
@@ -278,19 +284,19 @@ static void on_acked_in_order(struct plx_sendbuf *b, struct plx_slab *slab, uint
     release_acked(b, slab);
 }
 
-// All of a message that was one piece, in one frame.
-static void on_whole_acked(struct plx_sendbuf *b, struct plx_slab *slab)
+void plx_sendbuf_whole_acked(struct plx_sendbuf *b, struct plx_slab *slab)
 {
-    struct plx_buf piece = b->piece[b->head++ & (PLX_SENDBUF_INLINE - 1)];
+    struct plx_buf piece = b->piece[0];
 
     b->fin = PLX_FIN_ACKED;
+    b->head = 1;
     b->acked = b->head_off = b->end;
     b->count = b->cursor = 0;
     plx_sendbuf_release(slab, &piece);
 }
 
-__attribute__((noinline)) static void on_part_acked(struct plx_sendbuf *b, struct plx_slab *slab,
-                                                    uint64_t offset, uint64_t len, bool fin)
+void plx_sendbuf_on_acked(struct plx_sendbuf *b, struct plx_slab *slab, uint64_t offset, uint64_t len,
+                          bool fin)
 {
     uint64_t end = offset + len;
 
@@ -313,19 +319,6 @@ __attribute__((noinline)) static void on_part_acked(struct plx_sendbuf *b, struc
             list_tidy(&b->lost, slab);
     }
     skip_acked(b);
-}
-
-void plx_sendbuf_on_acked(struct plx_sendbuf *b, struct plx_slab *slab, uint64_t offset, uint64_t len,
-                          bool fin)
-{
-    // From the first octet to the last, so nothing is in the lists of ranges that anybody still needs; when nothing was declared lost
-    // there are none.
-    if (fin && offset == 0 && len == b->end && b->count == 1 && b->next == b->end && b->ring == NULL &&
-        b->lost == NULL && b->acks == NULL && b->acked == 0) {
-        on_whole_acked(b, slab);
-        return;
-    }
-    on_part_acked(b, slab, offset, len, fin);
 }
 
 void plx_sendbuf_on_lost(struct plx_sendbuf *b, struct plx_slab *slab, uint64_t offset, uint64_t len,
@@ -383,6 +376,7 @@ void plx_sendbuf_verify(const struct plx_sendbuf *b)
     plx_check(b->sent_max <= b->end);
     plx_check(b->count <= (b->ring != NULL ? 1u << b->ring_log2 : PLX_SENDBUF_INLINE));
     plx_check(b->cursor <= b->count);
+    plx_check(b->count > 0 || b->ring == NULL);
     uint64_t off = b->head_off;
     for (uint16_t i = 0; i < b->count; i++) {
         const struct plx_buf *piece = plx_sendbuf_piece(b, i);

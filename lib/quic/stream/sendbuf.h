@@ -1,7 +1,7 @@
 // sendbuf.h -- the octets of a stream that wait to be sent or to be acknowledged: a queue of borrowed pieces.
 //
 // Nothing is copied: a piece is a struct plx_buf whose owner is told once when its octets are no longer needed, which is when
-// everything up to its end has been acknowledged, or the stream is reset. A response is one or two pieces, so four stand in the
+// everything up to its end has been acknowledged, or the stream is reset. A response is one or two pieces, so two stand in the
 // object itself; more go to a ring from the slab, up to a limit. Octets that do not outlive the call are copied into blocks of the
 // slab, and neighbours join: a hundred small writes are a few pieces.
 //
@@ -27,7 +27,7 @@
 struct plx_slab;
 
 enum {
-    PLX_SENDBUF_INLINE = 4,         // pieces in the object: head, body, trailers and one to spare
+    PLX_SENDBUF_INLINE = 2,         // pieces in the object: head and body
     PLX_SENDBUF_PIECES_MAX = 256,   // then PLX_ERR_AGAIN
     PLX_SENDBUF_COPY_MIN = 256,     // smallest block for copied octets
     PLX_SENDBUF_COPY_BLOCK = 16384, // largest one
@@ -91,13 +91,22 @@ static inline bool plx_sendbuf_has_room(const struct plx_sendbuf *b)
 bool plx_sendbuf_peek(const struct plx_sendbuf *b, uint64_t credit, struct plx_sendbuf_chunk *out);
 // Copies [offset, offset+len), which is within a chunk of peek, to out.
 void plx_sendbuf_copy(const struct plx_sendbuf *b, uint64_t offset, size_t len, uint8_t *out);
-// A message of one piece of which nothing has been sent yet: most requests, and the answers to them. It needs no chunk when all of it fits,
-// and has credit: send_whole() does what peek(), copy() and on_sent() do then.
+// A message of one piece of which nothing has been sent yet: most requests, and the answers to them. add_whole() is add() for one, into a
+// buffer that is as init() left it. It needs no chunk when all of it fits, and has credit: send_whole() does what peek(), copy() and on_sent() do
+// then. When that frame is acknowledged, and was never declared lost, whole_acked() does what on_acked() does.
+static inline void plx_sendbuf_add_whole(struct plx_sendbuf *b, const struct plx_buf *buf)
+{
+    b->piece[0] = *buf;
+    b->count = 1;
+    b->end = buf->len;
+    b->fin = PLX_FIN_QUEUED;
+}
 static inline bool plx_sendbuf_is_whole(const struct plx_sendbuf *b)
 {
     return b->count == 1 && b->sent_max == 0 && b->fin == PLX_FIN_QUEUED && b->ring == NULL;
 }
 void plx_sendbuf_send_whole(struct plx_sendbuf *b, uint8_t *out);
+void plx_sendbuf_whole_acked(struct plx_sendbuf *b, struct plx_slab *slab);
 // Has len octets on their way into the cache that will be copied soon: those `ahead` octets behind the next one to be sent, as far as they
 // lie in the piece that is being sent. A large body is read once, from memory, and the copy would wait for each of its lines.
 void plx_sendbuf_prefetch(const struct plx_sendbuf *b, size_t ahead, size_t len);

@@ -97,8 +97,10 @@ enum plx_err plx_sendbuf_add_copy(struct plx_sendbuf *b, struct plx_slab *slab, 
         if (err != PLX_OK)
             return err;
         count = take_blocks(b, slab, (const uint8_t *)data + joined, rest, size_last);
-        if (count == 0)
+        if (count == 0) {
+            plx_sendbuf_trim(b, slab);
             return PLX_ERR_NOMEM;
+        }
         last = last_copied(b); // the pieces may have moved
     }
     if (joined > 0) {

@@ -16,6 +16,9 @@ static inline struct plx_buf *plx_sendbuf_piece(const struct plx_sendbuf *b, uin
 // Room for so many more pieces. PLX_OK, PLX_ERR_AGAIN, PLX_ERR_NOMEM.
 enum plx_err plx_sendbuf_reserve(struct plx_sendbuf *b, struct plx_slab *slab, uint32_t extra);
 
+// The ring goes with its last piece.
+void plx_sendbuf_trim(struct plx_sendbuf *b, struct plx_slab *slab);
+
 // Tells the owner of a piece that has left the queue, or gives the block of a copied one back.
 void plx_sendbuf_release(struct plx_slab *slab, const struct plx_buf *piece);
 

@@ -73,5 +73,5 @@ void plx_stream_set_user(struct plx_stream *s, void *user)
 
 struct plx_conn *plx_stream_conn(const struct plx_stream *s)
 {
-    return s->streams->conn;
+    return s->streams->arg;
 }

@@ -1,7 +1,7 @@
 // stream.h -- one stream: its two state machines, its buffers and its place in the lists of its connection (RFC 9000 sections 2 and 3).
 //
 // An object of a pool, laid out by who touches it when. A request that arrives in one frame, is answered by one or two pieces and is
-// acknowledged touches the first four lines; the rest is for streams that stall, lose packets or are cut short.
+// acknowledged touches the first four lines; the last is for messages of several frames and for streams that are cut short.
 //
 // Its functions for applications (plx_stream_*, include/plx/conn.h) are in stream.c; those of plx_streams_* that take a stream are the
 // same for whoever has the container at hand.
@@ -39,6 +39,13 @@ enum plx_stream_flag {
     PLX_STREAM_OVER = 128,        // both halves are done: in the list of streams to close
 };
 
+// How far the sending half of a message of one frame has come: message. It is one piece with its FIN, and nothing else was or will be queued.
+enum plx_stream_message {
+    PLX_MESSAGE_NO,     // not that, or not any more: it was split, lost or reset
+    PLX_MESSAGE_QUEUED, // all of it waits in the list of what is fresh
+    PLX_MESSAGE_SENT,   // it left in one frame, which has not been declared lost
+};
+
 struct plx_stream {
     // --- line 0: who it is, and what arrives ---
     _Alignas(64) uint64_t id;
@@ -49,27 +56,30 @@ struct plx_stream {
     uint16_t flags;     // enum plx_stream_flag
     uint8_t ctl;        // enum plx_stream_ctl
     uint8_t ready_in;   // enum plx_sched_list
-    uint16_t reserved;
+    uint8_t message;    // enum plx_stream_message
+    uint8_t reserved;
     uint64_t read;       // octets consumed: handed on or thrown away
     uint64_t recvd;      // highest offset received; the final size once that is known
     uint64_t recv_limit; // what the peer was told: a copy of flow.limit
     uint64_t send_limit; // what the peer allows
-    // --- line 1: what is sent; lines 2 and 3: its pieces ---
+    // --- line 1: what is sent; line 2: its pieces ---
     struct plx_sendbuf send;
-    struct plx_list ready; // sched.h
-    // --- cold ---
+    // --- line 3: where it stands ---
+    struct plx_list ready;    // sched.h
     struct plx_list ctl_node; // streams with ctl to write
     struct plx_list later;    // streams to resume, or to close
     struct plx_recvbuf *held;
-    struct plx_flow flow;
-    uint64_t reset_code, stop_code;
     uint64_t notify_below; // on_writable is owed when fewer octets than this are unacknowledged; 0: not
+    // --- cold ---
+    struct plx_flow flow;           // until the size is known
+    uint64_t reset_code, stop_code; // from when they are needed on
 };
 
 _Static_assert(offsetof(struct plx_stream, send) == 64, "who it is and what arrives must fit one line");
 _Static_assert(offsetof(struct plx_sendbuf, piece) == 64, "sending in order must fit one line");
-_Static_assert(offsetof(struct plx_stream, ctl_node) == 256, "the life of a request must fit four lines");
-_Static_assert(sizeof(struct plx_stream) == 384, "six lines");
+_Static_assert(offsetof(struct plx_stream, ready) == 192, "the pieces must fit one line");
+_Static_assert(offsetof(struct plx_stream, flow) == 256, "the life of a request must fit four lines");
+_Static_assert(sizeof(struct plx_stream) == 320, "five lines");
 
 //= rfc9000 2.1 "The least significant bit (0x01) of the stream ID identifies the initiator"
 static inline bool plx_stream_id_is_server(uint64_t id)

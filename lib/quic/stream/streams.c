@@ -21,6 +21,8 @@ void plx_streams_init(struct plx_streams *ss, const struct plx_streams_cfg *cfg,
         c->stream_window_max = c->stream_window;
     c->conn_window_max = c->conn_window_max > c->conn_window ? c->conn_window_max : c->conn_window;
 
+    ss->is_server = c->is_server;
+    ss->request_window = c->stream_window < UINT32_MAX ? (uint32_t)c->stream_window : UINT32_MAX;
     plx_flow_init(&ss->flow, c->conn_window);
     plx_sched_init(&ss->sched);
     plx_list_init(&ss->ctl_streams);
@@ -28,6 +30,8 @@ void plx_streams_init(struct plx_streams *ss, const struct plx_streams_cfg *cfg,
     plx_list_init(&ss->over);
     for (unsigned kind = 0; kind < 4; kind++) {
         uint32_t concurrent = plx_stream_id_is_uni(kind) ? c->streams_uni : c->streams_bidi;
+        uint32_t step = concurrent / 8 > 1 ? concurrent / 8 : 1;
+        *(plx_stream_id_is_uni(kind) ? &ss->unis_ahead : &ss->requests_ahead) = (int32_t)(concurrent - step);
         if (stream_id_is_local(ss, kind))
             plx_window_init(&ss->window[kind], 0, CONCURRENT_LOCAL);
         else
@@ -59,6 +63,7 @@ void plx_streams_set_peer(struct plx_streams *ss, const struct plx_streams_peer 
     raise(&ss->peer.max_stream_data_uni, p->max_stream_data_uni);
     raise(&ss->peer.max_streams_bidi, p->max_streams_bidi);
     raise(&ss->peer.max_streams_uni, p->max_streams_uni);
+    ss->request_send_limit = send_limit_of(ss, 0);
 
     streams_enter(ss);
     (void)plx_streams_on_max_data(ss, ss->peer.max_data);
@@ -78,6 +83,46 @@ void plx_streams_set_peer(struct plx_streams *ss, const struct plx_streams_peer 
     plx_streams_leave(ss);
 }
 
+static bool is_within(const struct plx_streams *ss, const struct plx_streams_peer *p)
+{
+    uint64_t number;
+
+    for (unsigned kind = 0; kind < 4; kind++) {
+        if (stream_id_is_local(ss, kind) &&
+            ss->window[kind].next > (plx_stream_id_is_uni(kind) ? p->max_streams_uni : p->max_streams_bidi))
+            return false;
+        uint64_t most = plx_stream_id_is_uni(kind) ? p->max_stream_data_uni : p->max_stream_data_bidi_remote;
+        number = 0;
+        for (struct plx_stream *s; (s = plx_window_walk(&ss->window[kind], &number)) != NULL; number++)
+            if (plx_slot_is_stream(s) && s->send.sent_max > most)
+                return false;
+    }
+    return ss->sent <= p->max_data;
+}
+
+bool plx_streams_reset_peer(struct plx_streams *ss, const struct plx_streams_peer *p)
+{
+    if (!is_within(ss, p))
+        return false;
+    ss->peer = *p;
+    ss->request_send_limit = send_limit_of(ss, 0);
+    ss->send_limit = p->max_data;
+    ss->told = 0; // that we are blocked: by other limits
+    for (unsigned kind = 0; kind < 4; kind++) {
+        uint64_t number = 0;
+        if (stream_id_is_local(ss, kind))
+            ss->window[kind].limit = plx_stream_id_is_uni(kind) ? p->max_streams_uni : p->max_streams_bidi;
+        for (struct plx_stream *s; (s = plx_window_walk(&ss->window[kind], &number)) != NULL; number++) {
+            if (!plx_slot_is_stream(s))
+                continue;
+            s->send_limit = send_limit_of(ss, s->id);
+            s->flags &= (uint16_t)~PLX_STREAM_BLOCKED_TOLD;
+            plx_stream_reschedule(s);
+        }
+    }
+    return true;
+}
+
 // --- birth -------------------------------------------------------------------------------------------------
 
 static void stream_init(struct plx_streams *ss, struct plx_stream *s, uint64_t id)
@@ -87,6 +132,7 @@ static void stream_init(struct plx_streams *ss, struct plx_stream *s, uint64_t i
     // What is cleared is the two lines that a request needs: pieces of the send buffer are written before they are read.
     memset(s, 0, offsetof(struct plx_stream, send));
     memset(&s->send, 0, offsetof(struct plx_sendbuf, piece));
+    s->send.acks = s->send.lost = NULL;
     s->held = NULL;
     s->reset_code = s->stop_code = s->notify_below = 0;
     s->id = id;
@@ -141,7 +187,7 @@ __attribute__((noinline)) static struct plx_lookup refuse_new(struct plx_streams
     }
     r->flags = PLX_REFUSED_STOP;
     r->flags |= plx_stream_id_is_uni(id) ? PLX_REFUSED_RESET_DONE : PLX_REFUSED_RESET;
-    ss->refused.is_waiting = true;
+    ss->is_refused_waiting = true;
     ss->refused_total++;
     streams_wake(ss);
     return (struct plx_lookup){.refused = r};
@@ -192,22 +238,34 @@ struct plx_lookup plx_streams_look_up(struct plx_streams *ss, uint64_t id, enum 
 // --- death -------------------------------------------------------------------------------------------------
 
 // The peer may open another one, once a few are gone.
-static void grant_streams(struct plx_streams *ss, unsigned kind)
+static inline bool is_grant_due(const struct plx_streams *ss, const struct plx_window *w, bool is_uni)
 {
-    bool is_uni = plx_stream_id_is_uni(kind);
-    struct plx_window *w = &ss->window[kind];
-    uint32_t concurrent = is_uni ? ss->cfg.streams_uni : ss->cfg.streams_bidi;
-    uint64_t step = concurrent / 8 > 1 ? concurrent / 8 : 1;
-
-    if (w->closed + concurrent >= w->limit + step)
-        plx_streams_want_ctl(ss, PLX_CTL_MAX_STREAMS << is_uni);
+    return w->closed + (is_uni ? ss->unis_ahead : ss->requests_ahead) >= w->limit;
 }
 
-static void number_close(struct plx_streams *ss, uint64_t id)
+// Apart, so that closing a stream calls nothing.
+__attribute__((noinline)) static void grant_streams(struct plx_streams *ss, bool is_uni)
 {
-    plx_window_close(window_of(ss, id), stream_number(id));
-    if (!stream_id_is_local(ss, id))
-        grant_streams(ss, stream_kind(id));
+    plx_streams_want_ctl(ss, PLX_CTL_MAX_STREAMS << is_uni);
+}
+
+static inline void number_close(struct plx_streams *ss, uint64_t id)
+{
+    struct plx_window *w = window_of(ss, id);
+    bool is_uni = plx_stream_id_is_uni(id);
+
+    plx_window_close(w, stream_number(id));
+    if (!stream_id_is_local(ss, id) && is_grant_due(ss, w, is_uni))
+        grant_streams(ss, is_uni);
+}
+
+void plx_stream_forget(struct plx_streams *ss, struct plx_stream *s)
+{
+    s->flags |= PLX_STREAM_OVER | PLX_STREAM_DISCARDING;
+    number_close(ss, s->id);
+    ss->count--;
+    ss->events->on_closed(ss->arg, s);
+    plx_pool_give(ss->pool, s);
 }
 
 // The peer never learns more than that the number is used up.
@@ -228,10 +286,7 @@ static void stream_close(struct plx_streams *ss, struct plx_stream *s)
             s->send_state = PLX_SEND_RESET_SENT; // nothing may be added from inside a release
         plx_sendbuf_clear(&s->send, ss->slab);
     }
-    number_close(ss, s->id);
-    ss->count--;
-    ss->events->on_closed(ss->arg, s);
-    plx_pool_give(ss->pool, s);
+    plx_stream_forget(ss, s);
 }
 
 void plx_streams_bury(struct plx_streams *ss)
@@ -241,10 +296,9 @@ void plx_streams_bury(struct plx_streams *ss)
         stream_close(ss, PLX_CONTAINER(node, struct plx_stream, later));
 }
 
-void plx_streams_check_over(struct plx_streams *ss, struct plx_stream *s)
+void plx_streams_set_over(struct plx_streams *ss, struct plx_stream *s)
 {
-    if (!plx_recv_is_over(s->recv_state) || !plx_send_is_over(s->send_state) ||
-        (s->flags & PLX_STREAM_OVER) != 0)
+    if ((s->flags & PLX_STREAM_OVER) != 0)
         return;
     s->flags |= PLX_STREAM_OVER;
     if (plx_list_is_linked(&s->later)) // it may have been waiting to be resumed
@@ -289,12 +343,23 @@ static void stream_verify(const struct plx_streams *ss, const struct plx_stream 
     plx_check(s->streams == ss);
     plx_check(s->read + plx_recvbuf_held(s->held) <= s->recvd);
     plx_check(s->recvd <= s->recv_limit);
-    plx_check(s->recv_limit == s->flow.limit);
+    if (s->recv_state == PLX_RECV_RECV)
+        plx_check(s->recv_limit == s->flow.limit);
+    if (s->message != PLX_MESSAGE_NO) {
+        const struct plx_sendbuf *b = &s->send;
+        bool is_sent = s->message == PLX_MESSAGE_SENT;
+        plx_check(b->count == 1 && b->ring == NULL && b->acks == NULL && b->lost == NULL && b->head == 0 &&
+                  b->acked == 0);
+        plx_check(s->send_state == (is_sent ? PLX_SEND_DATA_SENT : PLX_SEND_READY));
+        plx_check(b->fin == (is_sent ? PLX_FIN_SENT : PLX_FIN_QUEUED));
+        plx_check(b->next == (is_sent ? b->end : 0));
+    }
     plx_check(plx_list_is_linked(&s->ctl_node) == (s->ctl != 0));
     plx_check(plx_list_is_linked(&s->later) == ((s->flags & (PLX_STREAM_OVER | PLX_STREAM_RESUMED)) != 0));
     plx_check(plx_list_is_linked(&s->ready) == (s->ready_in != PLX_SCHED_NONE));
     plx_check(s->send.sent_max <= s->send_limit);
     plx_recvbuf_verify(s->held, s->read);
+    plx_check(s->held == NULL || !plx_recv_is_over(s->recv_state));
     plx_sendbuf_verify(&s->send);
 }
 
@@ -320,6 +385,8 @@ void plx_streams_verify(const struct plx_streams *ss)
         }
     }
     plx_check(count == ss->count);
+    plx_check(ss->is_server == ss->cfg.is_server);
+    plx_check(ss->request_send_limit == send_limit_of(ss, 0));
     plx_check(refused == ss->refused.count);
     plx_check(ss->recvd <= ss->flow.limit);
     plx_check(ss->recvd - ss->consumed == recvd_open - consumed_open); // what is gone was consumed as a whole

@@ -22,7 +22,7 @@ struct plx_pool;
 struct plx_slab;
 
 // Upwards; called from inside on_* and plx_streams_* functions. They may send, reset, open, resume, but not free the container.
-// All must be set. on_reset is not called for a stream on which stop_sending was called: nobody waits for it.
+// All must be set (on_message and on_answer where they are wanted). on_reset is not called for a stream on which stop_sending was called: nobody waits for it.
 struct plx_streams_events {
     void (*on_stream)(void *arg, struct plx_stream *s);
     size_t (*on_data)(void *arg, struct plx_stream *s, const uint8_t *data, size_t len, bool fin);
@@ -32,6 +32,10 @@ struct plx_streams_events {
     void (*on_closed)(void *arg, struct plx_stream *s);
     void (*on_available)(void *arg, bool is_uni);
     void (*on_wake)(void *arg); // something to send has appeared
+    // In place of on_stream and on_data, where wants_messages is set: a new stream of the peer with all of its octets, and the FIN.
+    size_t (*on_message)(void *arg, struct plx_stream *s, const uint8_t *data, size_t len);
+    // In place of on_data, where wants_answers is set: all octets of a stream of two directions of ours, and the FIN.
+    size_t (*on_answer)(void *arg, struct plx_stream *s, const uint8_t *data, size_t len);
 };
 
 struct plx_streams_cfg {
@@ -60,35 +64,51 @@ enum plx_streams_ctl {
 enum plx_streams_told { PLX_TOLD_DATA_BLOCKED = 1, PLX_TOLD_STREAMS_BLOCKED = 2 /* 2 bidi, 4 uni */ };
 
 struct plx_streams { // embedded in the connection; must not move
+    // A request touches four lines, if the first begins one.
+    // --- line 0: who to call, where from, and the connection's octets ---
     const struct plx_streams_events *events;
-    void *arg;
-    void *conn; // set by the connection: plx_stream_conn() returns it
+    void *arg; // a connection's: plx_stream_conn() returns it
     struct plx_pool *pool;
     struct plx_slab *slab;
-    // --- receiving ---
-    struct plx_flow flow;     // of the connection
-    uint64_t recvd, consumed; // octets over all streams
-    // --- sending ---
+    uint64_t recvd, consumed;  // octets over all streams
     uint64_t send_limit, sent; // octets over all streams: the peer's limit, and what was used of it
+    // --- line 1: credit, and what waits for the end of a call ---
+    struct plx_flow flow; // of the connection
+    struct plx_list resumed, over;
+    uint32_t count; // streams that are open
+    uint8_t ctl;    // enum plx_streams_ctl
+    uint8_t told;   // enum plx_streams_told
+    uint8_t depth;  // entries from below that are under way: streams are closed when the outermost one ends
+    bool is_server : 1;          // as cfg says
+    bool is_ending : 1;          // fini runs: nobody is woken any more
+    bool wants_messages : 1;     // of a server: on_message may be called
+    bool wants_answers : 1;      // of a client: on_answer may be called
+    bool is_refused_waiting : 1; // an entry of `refused` may have STOP or RESET: look
+    // --- line 2: what is to be written ---
     struct plx_sched sched;
     struct plx_list ctl_streams; // streams with frames of flow control, reset and stop to write
-    uint8_t ctl;                 // enum plx_streams_ctl
-    uint8_t told;                // enum plx_streams_told
-    bool is_available_owed[2];   // an open was refused for the peer's limit: on_available is owed (bidi, uni)
-    bool is_ending;              // fini runs: nobody is woken any more
-    uint16_t depth; // entries from below that are under way: streams are closed when the outermost one ends
-    uint32_t count; // streams that are open
-    // --- who is where ---
-    struct plx_window window[4]; // index: the two low bits of the stream ID
-    struct plx_list resumed, over;
+    // Of streams that clients open, as cfg and the peer say: what we may send, and receive, at first. When the second does not fit it is cut.
+    uint64_t request_send_limit;
+    uint32_t request_window;
+    int32_t
+        requests_ahead; // the limit is raised when it is no more than so far ahead of those that are closed
+    // --- line 3: who is where ---
+    struct plx_window window[4]; // index: the two low bits of the stream ID. Requests are those of 0
+    // --- cold ---
     struct plx_refused_list refused;
     struct plx_streams_peer peer;
     struct plx_streams_cfg cfg; // with its limits cut to what the structures can hold
+    bool is_available_owed[2];  // an open was refused for the peer's limit: on_available is owed (bidi, uni)
+    int32_t unis_ahead;         // as requests_ahead
     // --- counted ---
     uint64_t refused_total; // streams that found the pool empty
     uint64_t ignored_total; // frames for streams that are closed
     uint64_t stopped_total; // streams whose receive buffer found the slab empty
 };
+_Static_assert(offsetof(struct plx_streams, flow) == 64, "octets must fit one line");
+_Static_assert(offsetof(struct plx_streams, sched) == 128, "credit must fit one line");
+_Static_assert(offsetof(struct plx_streams, window) == 192, "what is to be written must fit one line");
+_Static_assert(sizeof(struct plx_window) == 64, "requests must fit one line");
 
 void plx_streams_init(struct plx_streams *ss, const struct plx_streams_cfg *cfg, struct plx_pool *pool,
                       struct plx_slab *slab, const struct plx_streams_events *events, void *arg);
@@ -96,6 +116,9 @@ void plx_streams_fini(struct plx_streams *ss); // closes all: on_closed for each
 
 // May be called again with larger limits; smaller ones are ignored.
 void plx_streams_set_peer(struct plx_streams *ss, const struct plx_streams_peer *p);
+// Nothing that was sent counts, and these limits take the place of others, though they may be smaller (0-RTT was refused). False: more is
+// used already than they allow.
+PLX_MUST_USE bool plx_streams_reset_peer(struct plx_streams *ss, const struct plx_streams_peer *p);
 
 // Frames received. Return 0, or a transport error code of RFC 9000 section 20.1 that closes the connection (STREAM_LIMIT_ERROR,
 // STREAM_STATE_ERROR, FINAL_SIZE_ERROR, FLOW_CONTROL_ERROR). An empty pool is no error of the connection: the stream is refused with
@@ -130,6 +153,8 @@ bool plx_streams_is_app_limited(const struct plx_streams *ss); // nothing left t
 
 // References of kinds STREAM..STREAMS_BLOCKED of sent packets. A stream that is complete is closed from inside on_acked.
 void plx_streams_on_acked(struct plx_streams *ss, const struct plx_ref *ref);
+// The same for all references of STREAM frames at the front of these: returns how many they are.
+unsigned plx_streams_on_frames_acked(struct plx_streams *ss, const struct plx_ref *refs, unsigned count);
 void plx_streams_on_lost(struct plx_streams *ss, const struct plx_ref *ref);
 
 // From above (plx/conn.h's functions are thin wrappers of these).
@@ -138,6 +163,9 @@ enum plx_err plx_streams_send(struct plx_streams *ss, struct plx_stream *s, cons
                               uint16_t count, bool fin); // all or nothing
 enum plx_err plx_streams_send_copy(struct plx_streams *ss, struct plx_stream *s, const void *data, size_t len,
                                    bool fin);
+// A client's: opens a stream of two directions on which buf is all that we say. NULL: it is not that simple now, and nothing was done; open
+// and send tell why, or do it.
+struct plx_stream *plx_streams_ask(struct plx_streams *ss, const struct plx_buf *buf, void *user);
 void plx_streams_reset(struct plx_streams *ss, struct plx_stream *s, uint64_t code);
 void plx_streams_stop_sending(struct plx_streams *ss, struct plx_stream *s, uint64_t code);
 void plx_streams_resume(struct plx_streams *ss, struct plx_stream *s);

@@ -343,7 +343,7 @@ static bool write_refused_ctl(struct plx_streams *ss, struct plx_wr *w, struct p
             r->flags &= ~bit;
         }
     }
-    ss->refused.is_waiting = false;
+    ss->is_refused_waiting = false;
     return true;
 }
 
@@ -356,6 +356,6 @@ void plx_streams_write_all_ctl(struct plx_streams *ss, struct plx_wr *w, struct 
     while ((node = plx_list_first(&ss->ctl_streams)) != NULL)
         if (!write_stream_ctl(PLX_CONTAINER(node, struct plx_stream, ctl_node), w, refs, now, rtt))
             return;
-    if (ss->refused.is_waiting)
+    if (ss->is_refused_waiting)
         (void)write_refused_ctl(ss, w, refs); // what did not fit waits for the next packet
 }

@@ -74,7 +74,7 @@ void plx_streams_save(const struct plx_streams *ss, struct plx_streams *copy, st
         to->old = NULL;
         to->cap = to->old_cap = 0;
     }
-    copy->arg = copy->conn = NULL;
+    copy->arg = NULL;
     memset(&copy->sched, 0, sizeof copy->sched);
     memset(&copy->ctl_streams, 0, sizeof copy->ctl_streams);
     memset(&copy->resumed, 0, sizeof copy->resumed);

@@ -30,7 +30,7 @@ static inline uint64_t stream_number(uint64_t id)
 }
 static inline bool stream_id_is_local(const struct plx_streams *ss, uint64_t id)
 {
-    return plx_stream_id_is_server(id) == ss->cfg.is_server;
+    return plx_stream_id_is_server(id) == ss->is_server;
 }
 static inline struct plx_window *window_of(struct plx_streams *ss, uint64_t id)
 {
@@ -54,15 +54,62 @@ struct plx_lookup {
 // Makes the stream when it is the peer's and new.
 struct plx_lookup plx_streams_look_up(struct plx_streams *ss, uint64_t id, enum plx_stream_half half);
 
+// --- messages of one frame: streams_message.c ---
+// All of a request, on a new stream. False: it is not that, and nothing was done.
+bool plx_streams_on_message(struct plx_streams *ss, const struct plx_frame_stream *f);
+// All of an answer, on a stream of ours. False: it is not that, and nothing was done.
+bool plx_streams_on_answer(struct plx_streams *ss, const struct plx_frame_stream *f);
+// All of what will be sent, in one piece. False: it is not that simple, and nothing was done.
+bool plx_stream_message_send(struct plx_streams *ss, struct plx_stream *s, const struct plx_buf *buf);
+// The same when its buffer has it already.
+bool plx_stream_message_queue(struct plx_streams *ss, struct plx_stream *s);
+bool plx_stream_message_write(struct plx_streams *ss, struct plx_stream *s, struct plx_wr *w,
+                              struct plx_refs *refs);
+void plx_stream_message_acked(struct plx_streams *ss, struct plx_stream *s); // message is SENT
+enum { PLX_STREAM_HEAD_MAX = 1 + 8 + 8 }; // of a frame with the first octets of a stream
+// Of a message that came whole so much was taken, by on_message, on_answer or on_data: streams_recv.c.
+void plx_stream_left(struct plx_stream *s, const struct plx_frame_stream *f, size_t taken);
+
 // --- ending ---
+// Its number, its place and the object: whoever closes it has seen to what it holds.
+void plx_stream_forget(struct plx_streams *ss, struct plx_stream *s);
 void plx_streams_end_refused(struct plx_streams *ss, struct plx_refused *r); // if it is over
-void plx_streams_check_over(struct plx_streams *ss, struct plx_stream *s);
+void plx_streams_set_over(struct plx_streams *ss, struct plx_stream *s);     // both halves are
+static inline void plx_streams_check_over(struct plx_streams *ss, struct plx_stream *s)
+{
+    if (plx_recv_is_over(s->recv_state) && plx_send_is_over(s->send_state))
+        plx_streams_set_over(ss, s);
+}
+
+// Both halves have come to a good end. When nobody stands on the stream there is no need to wait.
+static inline void plx_stream_end(struct plx_streams *ss, struct plx_stream *s)
+{
+    plx_debug(s->held == NULL); // the end was good: all of it was taken
+    if (ss->depth == 1 && s->flags == 0 && s->ctl == 0)
+        plx_stream_forget(ss, s);
+    else
+        plx_streams_set_over(ss, s);
+}
+
+// Octets of the connection that are consumed, for whatever stream.
+void plx_streams_consume(struct plx_streams *ss, uint64_t len);
+static inline void plx_stream_taken(struct plx_stream *s, const struct plx_frame_stream *f, size_t taken)
+{
+    if (__builtin_expect(taken != f->len || s->flags != PLX_STREAM_IN_DATA, 0)) {
+        plx_stream_left(s, f, taken);
+        return;
+    }
+    s->flags = 0;
+    s->read = taken;
+    s->recv_state = PLX_RECV_DATA_READ;
+    plx_streams_consume(s->streams, taken);
+    if (plx_send_is_over(s->send_state))
+        plx_stream_end(s->streams, s);
+}
 
 // --- credit ---
 // Octets that arrived for the first time: counted against the connection's limit. False: beyond it.
 bool plx_streams_count_recvd(struct plx_streams *ss, uint64_t len);
-// Octets of the connection that are consumed, for whatever stream.
-void plx_streams_consume(struct plx_streams *ss, uint64_t len);
 
 // --- things to write ---
 static inline void streams_wake(struct plx_streams *ss)
@@ -83,7 +130,7 @@ void plx_streams_write_all_ctl(struct plx_streams *ss, struct plx_wr *w, struct 
                                plx_dur rtt);
 static inline bool plx_streams_has_ctl(const struct plx_streams *ss)
 {
-    return ss->ctl != 0 || !plx_list_is_empty(&ss->ctl_streams) || ss->refused.is_waiting;
+    return ss->ctl != 0 || !plx_list_is_empty(&ss->ctl_streams) || ss->is_refused_waiting;
 }
 static inline void plx_streams_write_ctl(struct plx_streams *ss, struct plx_wr *w, struct plx_refs *refs,
                                          plx_time now, plx_dur rtt)

@@ -73,19 +73,13 @@ static bool is_last(const struct plx_stream *s, uint64_t end)
     return s->recv_state != PLX_RECV_RECV && end == s->recvd;
 }
 
-// Offers [read, read + len), in one piece at data, and settles what came of it. Returns how much was taken (all, when nobody wants it
-// any more); then the stream may be discarding, or its receiving part over.
-static size_t offer(struct plx_stream *s, const uint8_t *data, size_t len, bool fin)
+// What came of offering [read, read + len): so much was taken. Returns the same, or all when nobody wants it any more.
+static size_t offered(struct plx_stream *s, size_t taken, size_t len, bool fin)
 {
     struct plx_streams *ss = s->streams;
 
-    if (fin) // whatever was missing is within
-        (void)plx_recv_on(&s->recv_state, PLX_RECV_ON_ALL_DATA);
-    s->flags |= PLX_STREAM_IN_DATA;
-    size_t taken = ss->events->on_data(ss->arg, s, data, len, fin);
     s->flags &= (uint16_t)~PLX_STREAM_IN_DATA;
     plx_check(taken <= len);
-
     if ((s->flags & PLX_STREAM_DISCARDING) != 0) { // it called stop_sending
         plx_stream_finish_discard(s);
         return len;
@@ -100,6 +94,18 @@ static size_t offer(struct plx_stream *s, const uint8_t *data, size_t len, bool 
         plx_streams_check_over(ss, s);
     }
     return taken;
+}
+
+// Offers [read, read + len), in one piece at data, and settles what came of it. Returns how much was taken (all, when nobody wants it
+// any more); then the stream may be discarding, or its receiving part over.
+static size_t offer(struct plx_stream *s, const uint8_t *data, size_t len, bool fin)
+{
+    struct plx_streams *ss = s->streams;
+
+    if (fin) // whatever was missing is within
+        (void)plx_recv_on(&s->recv_state, PLX_RECV_ON_ALL_DATA);
+    s->flags |= PLX_STREAM_IN_DATA;
+    return offered(s, ss->events->on_data(ss->arg, s, data, len, fin), len, fin);
 }
 
 static bool is_offering(const struct plx_stream *s)
@@ -117,6 +123,19 @@ void plx_stream_offer(struct plx_stream *s)
         if (len == 0 && !fin)
             return;
         (void)offer(s, data, len, fin);
+    }
+}
+
+// Of [data, data + len) so much was taken: the rest waits here. Behind it, others may have waited.
+static void keep_rest(struct plx_stream *s, const uint8_t *data, size_t len, size_t taken)
+{
+    struct plx_slab *slab = s->streams->slab;
+
+    if (taken < len && !plx_recvbuf_put(&s->held, slab, s->read, s->read, data + taken, len - taken))
+        give_up(s);
+    if (s->held != NULL) {
+        note_all_here(s);
+        plx_stream_offer(s);
     }
 }
 
@@ -141,13 +160,7 @@ static void arrive(struct plx_stream *s, uint64_t offset, const uint8_t *data, s
     bool fin = is_last(s, s->read + len);
     if (len == 0 && !fin)
         return;
-    size_t taken = offer(s, data, len, fin);
-    if (taken < len && !plx_recvbuf_put(&s->held, ss->slab, s->read, s->read, data + taken, len - taken))
-        give_up(s);
-    if (s->held != NULL) {
-        note_all_here(s);
-        plx_stream_offer(s);
-    }
+    keep_rest(s, data, len, offer(s, data, len, fin));
 }
 
 // --- frames ------------------------------------------------------------------------------------------------
@@ -194,8 +207,41 @@ static uint64_t on_refused_data(struct plx_streams *ss, struct plx_refused *r, u
     return PLX_QUIC_NO_ERROR;
 }
 
+// A message that is one frame, on a stream that nothing has happened to: the arrows from RECV to DATA_READ are followed in one go.
+static bool is_whole(const struct plx_stream *s, const struct plx_frame_stream *f)
+{
+    return f->fin && f->offset == 0 && f->len > 0 && s->recvd == 0 && s->recv_state == PLX_RECV_RECV &&
+           s->flags == 0 && s->ctl == 0 && s->held == NULL && f->len <= s->recv_limit;
+}
+
+__attribute__((noinline)) void plx_stream_left(struct plx_stream *s, const struct plx_frame_stream *f,
+                                               size_t taken)
+{
+    size_t len = (size_t)f->len;
+
+    taken = offered(s, taken, len, true);
+    keep_rest(s, f->data, len, taken);
+}
+
+static uint64_t on_whole(struct plx_stream *s, const struct plx_frame_stream *f)
+{
+    struct plx_streams *ss = s->streams;
+    size_t len = (size_t)f->len;
+
+    //= rfc9000 4.1 "A receiver MUST close the connection with an error of type FLOW_CONTROL_ERROR"
+    if (!plx_streams_count_recvd(ss, len))
+        return PLX_QUIC_FLOW_CONTROL_ERROR;
+    s->recvd = len;
+    s->recv_state = PLX_RECV_DATA_RECVD;
+    s->flags = PLX_STREAM_IN_DATA;
+    plx_stream_taken(s, f, ss->events->on_data(ss->arg, s, f->data, len, true));
+    return PLX_QUIC_NO_ERROR;
+}
+
 static uint64_t on_data_frame(struct plx_stream *s, const struct plx_frame_stream *f, plx_time now)
 {
+    if (is_whole(s, f))
+        return on_whole(s, f);
     uint64_t end = f->offset + f->len;
     uint64_t err = final_size_check(s->recvd, s->recv_state != PLX_RECV_RECV, end, f->fin);
     if (err == PLX_QUIC_NO_ERROR)
@@ -238,6 +284,8 @@ uint64_t plx_streams_on_stream(struct plx_streams *ss, const struct plx_frame_st
         return PLX_QUIC_FRAME_ENCODING_ERROR;
     if (ss->flow.moved_at.ns == 0)
         ss->flow.moved_at = now;
+    if (plx_streams_on_message(ss, f) || plx_streams_on_answer(ss, f))
+        return PLX_QUIC_NO_ERROR;
     streams_enter(ss);
     uint64_t err = PLX_QUIC_NO_ERROR;
     struct plx_stream *s = plx_stream_id_is_uni(f->id) ? NULL : stream_of_ref(ss, f->id);

@@ -6,8 +6,7 @@
 #include "quic/stream/streams_int.h"
 
 enum {
-    STREAM_HEAD_MAX = 1 + 8 + 8, // of a frame with the first octets of a stream
-    SPLIT_MIN = 64,              // rather leave so much of a packet empty than begin a larger stream in it
+    SPLIT_MIN = 64, // rather leave so much of a packet empty than begin a larger stream in it
     PREFETCH_AHEAD =
         4, // full packets between the one that was written and the octets that are fetched from memory meanwhile
 };
@@ -22,7 +21,7 @@ static bool is_writable(const struct plx_stream *s)
 
 static enum plx_err queued(struct plx_stream *s, enum plx_err err)
 {
-    if (err == PLX_OK)
+    if (err == PLX_OK && !plx_stream_message_queue(s->streams, s))
         plx_stream_reschedule(s);
     else if (err == PLX_ERR_AGAIN)
         s->flags |= PLX_STREAM_WANTS_ROOM;
@@ -32,6 +31,8 @@ static enum plx_err queued(struct plx_stream *s, enum plx_err err)
 enum plx_err plx_streams_send(struct plx_streams *ss, struct plx_stream *s, const struct plx_buf *bufs,
                               uint16_t count, bool fin)
 {
+    if (count == 1 && fin && plx_stream_message_send(ss, s, bufs))
+        return PLX_OK;
     if (!is_writable(s))
         return PLX_ERR_CLOSED;
     enum plx_err err = plx_sendbuf_add(&s->send, ss->slab, bufs, count, fin);
@@ -54,6 +55,7 @@ void plx_stream_reset_half(struct plx_stream *s, uint64_t code)
     if (!plx_send_on(&s->send_state, PLX_SEND_ON_RESET))
         return;
     s->reset_code = code;
+    s->message = PLX_MESSAGE_NO;
     s->flags &= (uint16_t)~PLX_STREAM_WANTS_ROOM;
     plx_sched_remove(s);
     plx_stream_drop_ctl(s, PLX_CTL_STREAM_DATA_BLOCKED);
@@ -120,36 +122,17 @@ static bool write_stream(struct plx_streams *ss, struct plx_stream *s, struct pl
     }
 }
 
-// The same for a message that is one piece and fits: one frame, and the stream has nothing more to say. False: it is not that simple.
-static bool write_whole(struct plx_streams *ss, struct plx_stream *s, struct plx_wr *w, struct plx_refs *refs)
-{
-    uint64_t len = s->send.end;
-
-    if (!plx_sendbuf_is_whole(&s->send) || len > s->send_limit || len >= ss->send_limit - ss->sent ||
-        !plx_refs_has_room(refs) || plx_wr_left(w) < len + STREAM_HEAD_MAX)
-        return false;
-    size_t room;
-    uint8_t *to = plx_frame_stream_begin(w, s->id, 0, len, true, false, &room);
-    plx_check(room == len);
-    plx_sendbuf_send_whole(&s->send, to);
-    ss->sent += len;
-    (void)plx_send_on(&s->send_state, PLX_SEND_ON_FIN);
-    refs->v[refs->count++] =
-        (struct plx_ref){.id = s->id, .len = (uint32_t)len, .kind = PLX_REF_STREAM, .fin = true};
-    plx_sched_remove(s);
-    return true;
-}
-
 static void write_streams(struct plx_streams *ss, struct plx_wr *w, struct plx_refs *refs, bool is_empty)
 {
     struct plx_stream *s;
 
     while ((s = plx_sched_first(&ss->sched, ss->sent < ss->send_limit)) != NULL) {
-        if (write_whole(ss, s, w, refs)) {
+        if (plx_stream_message_write(ss, s, w, refs)) {
             is_empty = false;
             continue;
         }
         unsigned count_old = refs->count;
+        s->message = PLX_MESSAGE_NO;
         bool is_done = write_stream(ss, s, w, refs, is_empty);
         bool has_written = refs->count != count_old;
         is_empty = is_empty && !has_written;
@@ -183,7 +166,7 @@ static bool can_send_octets(const struct plx_streams *ss)
 bool plx_streams_wants_write(const struct plx_streams *ss)
 {
     return can_send_octets(ss) || ss->ctl != 0 || !plx_list_is_empty(&ss->ctl_streams) ||
-           ss->refused.is_waiting || !plx_list_is_empty(&ss->over);
+           ss->is_refused_waiting || !plx_list_is_empty(&ss->over);
 }
 
 bool plx_streams_is_app_limited(const struct plx_streams *ss)

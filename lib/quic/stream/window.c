@@ -94,12 +94,14 @@ static bool ring_grow(struct plx_window *w, struct plx_slab *slab, uint32_t cap)
     return true;
 }
 
-static void skip_closed(struct plx_window *w)
+void plx_window_skip_closed(struct plx_window *w)
 {
-    while (w->base < w->next && *slot_of(w, w->base) == PLX_SLOT_CLOSED) {
-        *slot_of(w, w->base) = PLX_SLOT_NEW;
-        w->base++;
-    }
+    struct plx_stream **ring = w->ring;
+    uint64_t base = w->base, next = w->next, mask = w->cap - 1;
+
+    for (; base < next && ring[base & mask] == PLX_SLOT_CLOSED; base++)
+        ring[base & mask] = PLX_SLOT_NEW;
+    w->base = base;
 }
 
 // Moves the beginning of the ring up to `to`; what is not closed before it becomes a straggler.
@@ -121,7 +123,7 @@ static bool ring_slide(struct plx_window *w, struct plx_slab *slab, uint64_t to)
     w->base = to;
     if (w->next < to)
         w->next = to;
-    skip_closed(w);
+    plx_window_skip_closed(w);
     return true;
 }
 
@@ -174,7 +176,7 @@ bool plx_window_set(struct plx_window *w, struct plx_slab *slab, uint64_t number
     return true;
 }
 
-void plx_window_close(struct plx_window *w, uint64_t number)
+void plx_window_close_any(struct plx_window *w, uint64_t number)
 {
     w->closed++;
     if (number < w->base) {
@@ -184,7 +186,7 @@ void plx_window_close(struct plx_window *w, uint64_t number)
     plx_check(number - w->base < w->cap);
     *slot_of(w, number) = PLX_SLOT_CLOSED;
     if (number == w->base)
-        skip_closed(w);
+        plx_window_skip_closed(w);
 }
 
 struct plx_stream *plx_window_walk(const struct plx_window *w, uint64_t *number)

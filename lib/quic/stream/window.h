@@ -63,8 +63,27 @@ static inline struct plx_stream *plx_window_find(const struct plx_window *w, uin
 
 // Puts an object (or REFUSED) where NEW was. number < limit. False: no memory for the ring; nothing has changed.
 bool plx_window_set(struct plx_window *w, struct plx_slab *slab, uint64_t number, struct plx_stream *slot);
+// The same for the next number, which the ring reaches.
+static inline void plx_window_add(struct plx_window *w, struct plx_stream *s)
+{
+    w->ring[w->next++ & (w->cap - 1)] = s;
+}
 // What was an object or REFUSED is closed.
-void plx_window_close(struct plx_window *w, uint64_t number);
+void plx_window_close_any(struct plx_window *w, uint64_t number);
+void plx_window_skip_closed(struct plx_window *w); // those behind it have been closed before
+static inline void plx_window_close(struct plx_window *w, uint64_t number)
+{
+    if (number != w->base) {
+        plx_window_close_any(w, number);
+        return;
+    }
+    uint32_t mask = w->cap - 1; // the oldest: most end in the order in which they began
+    w->ring[number & mask] = PLX_SLOT_NEW;
+    w->closed++;
+    w->base = number + 1;
+    if (w->ring[w->base & mask] == PLX_SLOT_CLOSED)
+        plx_window_skip_closed(w);
+}
 
 // Every object or REFUSED in ascending order: the first at or above *number; NULL when there is none. *number gets its number.
 struct plx_stream *plx_window_walk(const struct plx_window *w, uint64_t *number);

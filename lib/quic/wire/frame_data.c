@@ -46,6 +46,14 @@ static uint64_t fit(uint64_t want, size_t room, size_t *len_len)
     return min(want, room - *len_len);
 }
 
+uint8_t *plx_frame_stream_whole(struct plx_wr *w, uint64_t id, uint64_t len)
+{
+    plx_wr_u8(w, PLX_FRAME_STREAM | STREAM_LEN | STREAM_FIN);
+    plx_wr_varint(w, id);
+    plx_wr_varint(w, len);
+    return plx_wr_skip(w, len);
+}
+
 uint8_t *plx_frame_stream_begin(struct plx_wr *w, uint64_t id, uint64_t offset, uint64_t want, bool fin,
                                 bool is_filling, size_t *len)
 {

@@ -140,12 +140,13 @@ uint64_t plx_pkt_number_expand(uint64_t truncated, uint8_t pn_len, uint64_t larg
     return candidate;
 }
 
-uint8_t plx_pkt_number_len(uint64_t pn, uint64_t largest_acked)
+uint8_t plx_pkt_number_len(uint64_t pn, uint64_t largest_acked, uint64_t ahead)
 {
     uint64_t unacked = pn - largest_acked; // UINT64_MAX: pn + 1, as appendix A.2 has it
 
     //= rfc9000 17.1 "able to represent more than twice as large a range as the difference between"
-    unsigned bits = plx_log2_ceil(unacked) + 1;
+    //= rfc9000 17.1 "to be recovered even if the packet arrives after packets that are"
+    unsigned bits = plx_log2_ceil(unacked > ahead + 2 ? unacked : ahead + 2) + 1;
     unsigned len = (bits + 7) / 8;
     return (uint8_t)(len > 4 ? 4 : len);
 }

@@ -57,8 +57,9 @@ enum plx_pkt_parse plx_pkt_parse(const uint8_t *p, size_t len, uint8_t short_cid
 
 // After the mask: pn_len from the first octet, the truncated number, and its expansion (RFC 9000 appendix A.3).
 uint64_t plx_pkt_number_expand(uint64_t truncated, uint8_t pn_len, uint64_t largest);
-// How many octets (1..4) a number needs when largest_acked was acknowledged last (A.2). largest_acked UINT64_MAX: none yet.
-uint8_t plx_pkt_number_len(uint64_t pn, uint64_t largest_acked);
+// How many octets (1..4) a number needs when largest_acked was acknowledged last (A.2). largest_acked UINT64_MAX: none yet. ahead: so many
+// packets sent later may overtake this one, and it is still understood (17.1).
+uint8_t plx_pkt_number_len(uint64_t pn, uint64_t largest_acked, uint64_t ahead);
 
 // Writers: the header with a packet number of pn_len octets in clear. Long: length_at is where a 2-octet Length is patched in
 // (plx_pkt_length_patch) once the payload is known.

@@ -25,7 +25,13 @@ static void on_ref(void *arg, enum plx_space_id id, const struct plx_ref *ref)
     is_back[ref->id] = true;
 }
 
-static const struct plx_recovery_events events = {on_ref, on_ref};
+static void on_acked(void *arg, enum plx_space_id id, const struct plx_ref *refs, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        on_ref(arg, id, &refs[i]);
+}
+
+static const struct plx_recovery_events events = {on_acked, on_ref};
 
 static void send(struct ops *o, enum plx_space_id id)
 {

@@ -55,6 +55,9 @@ static void act(struct plx_stream *s)
         (void)plx_streams_open(&e.ss, decide() & 1, &other);
         break;
     }
+    case 5:
+        (void)plx_streams_ask(&e.ss, &(struct plx_buf){"a whole request", 15, NULL}, NULL);
+        break;
     default:
         break;
     }
@@ -111,13 +114,24 @@ static void evil_on_wake(void *arg)
     (void)arg;
 }
 
+static size_t evil_on_message(void *arg, struct plx_stream *s, const uint8_t *data, size_t len)
+{
+    evil_on_stream(arg, s);
+    return evil_on_data(arg, s, data, len, true);
+}
+
+static size_t evil_on_answer(void *arg, struct plx_stream *s, const uint8_t *data, size_t len)
+{
+    return evil_on_data(arg, s, data, len, true);
+}
+
 static void run_evil(const uint8_t *data, size_t len)
 {
-    static const struct plx_streams_events events = {evil_on_stream,    evil_on_data, evil_on_code,
-                                                     evil_on_code,      evil_on_one,  evil_on_closed,
-                                                     evil_on_available, evil_on_wake};
+    static const struct plx_streams_events events = {
+        evil_on_stream, evil_on_data,      evil_on_code, evil_on_code,    evil_on_one,
+        evil_on_closed, evil_on_available, evil_on_wake, evil_on_message, evil_on_answer};
     static struct plx_refs sent[16];
-    struct plx_streams_cfg cfg = {.is_server = true,
+    struct plx_streams_cfg cfg = {.is_server = len % 3 != 0,
                                   .conn_window = 40000,
                                   .conn_window_max = 80000,
                                   .stream_window = 20000,
@@ -137,6 +151,11 @@ static void run_evil(const uint8_t *data, size_t len)
     plx_check(plx_slab_init(&e.slab, 1, PLX_NODE_ANY));
     plx_streams_init(&e.ss, &cfg, &e.pool, &e.slab, &events, &e);
     plx_streams_set_peer(&e.ss, &peer);
+    e.ss.wants_messages = cfg.is_server && len % 2 == 0;
+    e.ss.wants_answers = !cfg.is_server && len % 2 == 0;
+    struct plx_stream *first;
+    (void)plx_streams_open(&e.ss, false, &first); // a client's ring is there then
+    (void)plx_streams_ask(&e.ss, &(struct plx_buf){"a request", 9, NULL}, NULL);
     plx_time now = {1000};
     while (plx_rd_left(&r) > 0) {
         now.ns += 1000000;

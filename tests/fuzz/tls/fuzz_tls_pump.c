@@ -68,8 +68,16 @@ static void on_session(void *arg, const uint8_t *session, size_t len)
     plx_check(len > 5 && session[0] == 'P');
 }
 
+static bool accepts_early(void *arg, const char *alpn, const uint8_t *context, size_t len)
+{
+    (void)arg;
+    (void)context;
+    plx_check(*alpn != '\0' && len == 0);
+    return true;
+}
+
 static const struct plx_tls_events events = {on_secret, on_send,      on_peer_params, on_complete,
-                                             on_alert,  on_violation, on_session};
+                                             on_alert,  on_violation, on_session,     accepts_early};
 
 static void contexts_make(void)
 {
@@ -77,8 +85,9 @@ static void contexts_make(void)
     certs_setup(NULL);
     struct plx_tls_cert cert = {in_dir("main.pem"), in_dir("main.key")};
     server_ctx = plx_tls_ctx_new(
-        &(struct plx_tls_cfg){.is_server = true, .certs = &cert, .cert_count = 1, .tickets = 1}, err,
-        sizeof err);
+        &(struct plx_tls_cfg){
+            .is_server = true, .certs = &cert, .cert_count = 1, .tickets = 1, .early_data = true},
+        err, sizeof err);
     client_ctx = plx_tls_ctx_new(
         &(struct plx_tls_cfg){.verify_peer = true, .ca_file = in_dir("ca.pem"), .groups = "X25519:P-256"},
         err, sizeof err);

@@ -3,6 +3,7 @@
 #include "base/pool.h"
 
 #include <string.h>
+#include <sys/mman.h>
 
 #include "rows.h"
 
@@ -93,6 +94,70 @@ static void test_empty_pool(void **state)
     plx_pool_fini(&p);
 }
 
+// Pages of it that are there, in octets.
+static size_t resident(const struct plx_pool *p)
+{
+    static unsigned char map[1 << 16];
+    size_t pages = p->stride * p->count / 4096, sum = 0;
+
+    assert_true(pages <= sizeof map);
+    assert_int_equal(mincore(p->base, pages * 4096, map), 0);
+    for (size_t i = 0; i < pages; i++)
+        sum += map[i] & 1;
+    return sum * 4096;
+}
+
+// What came back in any order is taken again from the beginning, and what nobody wants any more goes back to the system.
+static void test_memory_goes_back(void **state)
+{
+    enum { SIZE = 4096, COUNT = 8192, FEW = 600, SPAN = 1 << PLX_POOL_SPAN_LOG2 };
+    static uint8_t *obj[COUNT];
+    struct plx_pool p;
+    size_t back = 0;
+    (void)state;
+
+    assert_true(plx_pool_init(&p, "fish", SIZE, COUNT, NULL));
+    assert_int_equal((uintptr_t)p.base % SPAN, 0);
+    assert_int_equal(resident(&p), 0);
+    for (unsigned i = 0; i < COUNT; i++) {
+        assert_non_null(obj[i] = plx_pool_take(&p));
+        obj[i][0] = (uint8_t)(i + 1);
+    }
+    assert_null(plx_pool_take(&p));
+    assert_int_equal(resident(&p), SIZE * COUNT);
+    for (unsigned i = 0; i < COUNT; i++) { // each once, and not in order
+        plx_pool_give(&p, obj[i * 5 % COUNT]);
+        assert_int_equal(plx_pool_left(&p), i + 1);
+    }
+    plx_pool_verify(&p);
+    for (unsigned i = 0; i < FEW; i++) { // off the stack: anywhere
+        assert_non_null(obj[i] = plx_pool_take(&p));
+        obj[i][SIZE - 1] = 7;
+    }
+    for (unsigned i = 0; i < 100; i++)
+        back += plx_pool_trim(&p);
+    plx_pool_verify(&p);
+    assert_int_equal(back, SIZE * COUNT - resident(&p));
+    for (unsigned i = 0; i < FEW; i++) {
+        assert_int_equal(obj[i][SIZE - 1], 7); // what is out stays as it is
+        plx_pool_give(&p, obj[i]);
+    }
+    for (unsigned i = 0; i < 100; i++)
+        back += plx_pool_trim(&p);
+    assert_int_equal(resident(&p), 0);
+    assert_int_equal(back, SIZE * COUNT);
+    assert_int_equal(p.trimmed, SIZE * COUNT / SPAN);
+    for (unsigned i = 0; i < FEW; i++) { // from the beginning, and zero
+        assert_ptr_equal(obj[i] = plx_pool_take(&p), p.base + (size_t)i * SIZE);
+        assert_int_equal(obj[i][SIZE - 1], 0);
+    }
+    for (unsigned i = 0; i < 100; i++)
+        assert_int_equal(plx_pool_trim(&p), 0); // nothing to be had
+    assert_true(resident(&p) <= 2 * SPAN);
+    plx_pool_verify(&p);
+    plx_pool_fini(&p);
+}
+
 static void give_null(void *arg)
 {
     plx_pool_give(arg, NULL);
@@ -161,6 +226,7 @@ int main(void)
         cmocka_unit_test(test_from_an_arena),
         cmocka_unit_test(test_populate_and_freeze),
         cmocka_unit_test(test_empty_pool),
+        cmocka_unit_test(test_memory_goes_back),
         cmocka_unit_test(test_broken_promises),
 #if PLX_IS_ASAN
         cmocka_unit_test(test_asan_sees_free_objects),

@@ -238,6 +238,42 @@ static void test_expand_label_against_openssl(void **state)
     EVP_KDF_free(kdf);
 }
 
+// What is derived together is what is derived one by one.
+static void test_together(void **state)
+{
+    (void)state;
+    const struct plx_secret rows[] = {{.len = 32, .alg = PLX_AEAD_AES_128_GCM, .bytes = {1}},
+                                      {.len = 48, .alg = PLX_AEAD_AES_256_GCM, .bytes = {2, 3}},
+                                      {.len = 32, .alg = PLX_AEAD_CHACHA20_POLY1305, .bytes = {4}}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const struct plx_secret *s = &rows[i];
+        struct plx_material all = {0}, two = {0};
+        struct plx_secret next = {0}, want = {0};
+        uint8_t hp[PLX_AEAD_KEY_MAX] = {0};
+
+        plx_material_all(PLX_QUIC_V1, s, &all, &next);
+        plx_material_aead(PLX_QUIC_V1, s, &two);
+        plx_hkdf_expand_label(s, "quic hp", hp, plx_aead_key_len(s->alg));
+        plx_secret_next(PLX_QUIC_V1, s, &want);
+        assert_int_equal(all.alg, two.alg);
+        assert_memory_equal(all.key, two.key, sizeof two.key);
+        assert_memory_equal(all.iv, two.iv, sizeof two.iv);
+        assert_memory_equal(all.hp, hp, sizeof hp);
+        assert_int_equal(next.len, want.len);
+        assert_int_equal(next.alg, want.alg);
+        assert_memory_equal(next.bytes, want.bytes, sizeof want.bytes);
+
+        struct plx_aead_key aead[2] = {0};
+        struct plx_hp_key mask[2] = {0};
+        const struct plx_aead_backend *b = plx_aead_pick("openssl", NULL, 0);
+        plx_keys_both(b, PLX_QUIC_V1, s, &aead[0], &mask[0]);
+        plx_keys_aead(b, PLX_QUIC_V1, s, &aead[1]);
+        plx_keys_hp(b, PLX_QUIC_V1, s, &mask[1]);
+        assert_memory_equal(&aead[0], &aead[1], sizeof *aead);
+        assert_memory_equal(&mask[0], &mask[1], sizeof *mask);
+    }
+}
+
 static void test_bytes(void **state)
 {
     (void)state;
@@ -265,6 +301,7 @@ int main(void)
         cmocka_unit_test(test_a5_next_secret),
         cmocka_unit_test(test_extract_rfc5869),
         cmocka_unit_test(test_expand_label_against_openssl),
+        cmocka_unit_test(test_together),
         cmocka_unit_test(test_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -37,6 +37,10 @@ static void test_what_is_wrong_is_said(void **state)
         {"net_ring0,vlan=4095", 1, 0, "vlan=1..4094"},
         {"net_ring0,vlan=", 1, 0, "vlan=1..4094"},
         {"net_ring0,vlan=12x", 1, 0, "vlan=1..4094"},
+        {"net_ring0,vlan=-1", 1, 0, "vlan=1..4094"},
+        {"net_ring0,gather=", 1, 0, "gather=0..1000"},
+        {"net_ring0,gather=1001", 1, 0, "gather=0..1000"},
+        {"net_ring0,gather=5us", 1, 0, "gather=0..1000"},
         {"net_ring0,fast", 1, 0, "\"fast\""},
         {"a_name_that_is_longer_than_any_device_name_can_be_in_dpdk_at_all_0123", 1, 0, "shorter"},
         {"net_ring0", 200, 0, "fewer workers"},
@@ -69,6 +73,7 @@ static void test_datagrams_to_ourselves(void **state)
     if (open_port(&port, "net_ring0,vlan=12", 1, 0, &caps, err) != PLX_OK)
         fail_msg("%s", err);
     port->ops->thread_attach(port, 0);
+    assert_null(strstr(caps.describe, "bursts of")); // only where it pays, or is asked for
     assert_true(caps.is_frames);
     assert_int_equal(caps.vlan, 12);
     assert_true(caps.headroom >= PLX_NET_HEADERS_MAX);
@@ -137,12 +142,47 @@ static void test_datagrams_to_ourselves(void **state)
     plx_port_free(port);
 }
 
+// Bursts that are put off lose nothing.
+static void test_gathered_packets_all_arrive(void **state)
+{
+    (void)state;
+    struct plx_port *port;
+    struct plx_port_caps caps;
+    char err[512];
+    struct plx_pkt *pkts[64];
+    unsigned sent = 0, got = 0, fetches = 0;
+
+    if (open_port(&port, "net_ring1,gather=1000", 1, 0, &caps, err) != PLX_OK)
+        fail_msg("%s", err);
+    assert_non_null(strstr(caps.describe, "bursts of 1000 us"));
+    port->ops->thread_attach(port, 0);
+    for (unsigned polls = 0; got < 2000; polls++) {
+        assert_true(polls < 100000000); // it comes, some time
+        if (sent < 2000 && sent < got + 60) {
+            assert_int_equal(port->ops->take(port, 0, pkts, 1), 1);
+            pkts[0]->len = 60;
+            memset(pkts[0]->data, (int)(sent & 0xff), 60);
+            assert_int_equal(port->ops->tx(port, 0, pkts, 1), 1);
+            sent++;
+        }
+        uint16_t n = port->ops->rx(port, 0, pkts, 64);
+        for (uint16_t i = 0; i < n; i++)
+            assert_int_equal(pkts[i]->data[59], (got + i) & 0xff);
+        port->ops->give(port, 0, pkts, n);
+        got += n;
+        fetches += n > 0;
+    }
+    assert_true(fetches < got); // not one by one
+    port->ops->close(port);
+    plx_port_free(port);
+}
+
 int main(void)
 {
     char prefix[40]; // its own: other programs may run beside it
     snprintf(prefix, sizeof prefix, "--file-prefix=plx%d", (int)getpid());
-    char *eal[] = {"--no-pci",       "--no-huge",   "-m",       "128",    prefix,
-                   "--no-telemetry", "--log-level", "critical", "--vdev", "net_ring0"};
+    char *eal[] = {"--no-pci",    "--no-huge", "-m",     "128",       prefix,   "--no-telemetry",
+                   "--log-level", "critical",  "--vdev", "net_ring0", "--vdev", "net_ring1"};
     char err[512] = "";
     if (plx_eal_init(sizeof eal / sizeof *eal, eal, err, sizeof err) != PLX_OK) {
         print_error("%s\n", err);
@@ -150,6 +190,7 @@ int main(void)
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_is_wrong_is_said),
+        cmocka_unit_test(test_gathered_packets_all_arrive),
         cmocka_unit_test(test_datagrams_to_ourselves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -71,6 +71,10 @@ void *plx_h3_req_ctx(const struct plx_h3_req *r)
     (void)r;
     return queues;
 }
+bool plx_h3_req_is_early(const struct plx_h3_req *r)
+{
+    return r->id % 3 == 0; // two in three are not
+}
 struct plx_h3_conn *plx_h3_req_conn(const struct plx_h3_req *r)
 {
     return (struct plx_h3_conn *)r;
@@ -411,6 +415,7 @@ static void on_event(unsigned t, const struct plx_queue_event *e)
             assert_true(m < models[t] + WORKERS * SLOTS);
         *m = (struct model){.req = e->req, .id = id_of(e->req)};
         assert_memory_equal(e->head->method.p, "GET", 3);
+        assert_true(m->id == 0 || e->is_early == (m->id % 3 == 0));
         plx_queue_set_user(e->req, m);
         return;
     case PLX_QUEUE_BODY:

@@ -134,6 +134,19 @@ static enum plx_err io_send_copy(void *arg, void *ts, const void *data, size_t l
     return PLX_OK;
 }
 
+// Every other time it is not that simple.
+static void *io_ask(void *arg, struct plx_h3_stream *hs, const struct plx_buf *buf, uint64_t *id)
+{
+    struct side *s = arg;
+
+    if (++s->asked % 2 == 0 || (s->room > 0 && buf->len > s->room))
+        return NULL;
+    void *ts = io_open(s, hs, false, id);
+    if (ts != NULL)
+        plx_check(io_send(s, ts, buf, 1, true) == PLX_OK);
+    return ts;
+}
+
 static void io_reset(void *arg, void *ts, uint64_t code)
 {
     struct side *s = arg;
@@ -187,6 +200,7 @@ static void io_notify(void *arg, void *ts, uint64_t below)
 static const struct plx_h3_io io = {
     .open_uni = io_open_uni,
     .open_bidi = io_open_bidi,
+    .ask = io_ask,
     .send = io_send,
     .send_copy = io_send_copy,
     .reset = io_reset,
@@ -328,7 +342,14 @@ static bool dir_step(struct world *w, struct wstream *ws, unsigned from)
     d->is_stalled = false;
     if (hs != NULL && !d->is_refused) {
         d->is_stalled = true; // unless it is taken, or resume is called from inside
-        used = plx_h3_on_data(to->conn, hs, exact, len, fin);
+        bool is_answer = side_of(to) == 0 && !ws->is_uni && fin && len > 0 && !d->was_offered;
+        d->was_offered = true;
+        bool is_gone = false;
+        used = is_answer ? plx_h3_on_answer(to->conn, hs, exact, len, &is_gone)
+                         : plx_h3_on_data(to->conn, hs, exact, len, fin);
+        plx_check(!is_gone || used == len);
+        if (is_gone)
+            ws->hs[!from] = NULL;
         plx_check(used <= len);
         if (used == len)
             d->is_stalled = false;

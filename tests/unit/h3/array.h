@@ -34,7 +34,7 @@ struct dir { // octets from one side to the other
     uint8_t *p;
     size_t len, cap, taken;
     uint64_t acked; // octets whose owners have been released
-    bool has_fin, is_fin_seen, is_stalled;
+    bool has_fin, is_fin_seen, is_stalled, was_offered;
     bool is_reset, is_reset_seen;
     bool is_refused, is_refused_seen; // STOP_SENDING by the receiver
     uint64_t reset_code, refused_code;
@@ -67,6 +67,7 @@ struct side {
     uint64_t next_uni, next_bidi, bidi_max;
     size_t room;             // octets that may be unsent on a stream; 0: any
     bool is_short_of_copies; // send_copy says NOMEM
+    unsigned asked;          // how often ask was called
 };
 
 struct world {

@@ -251,6 +251,49 @@ static void found_is_always_right(void **state)
     assert_true(found > 5000); // 120 that repeat, 128 places
 }
 
+// What an answer begins with means the head that was found with it, for as long as the memo has that.
+static void like_the_last(void **state)
+{
+    uint8_t answer[2 * PLX_MEMO_FRONT_MAX] = "a HEADERS frame and the beginning of DATA, then the body";
+    const size_t len = 60, front = 42;
+    const struct plx_h3_head *head;
+    uint64_t mark;
+    size_t at;
+
+    (void)state;
+    encode(":status=200|content-length=18|etag=\"some\"");
+    (void)offer(PLX_MEMO_RESPONSE), (void)offer(PLX_MEMO_RESPONSE);
+    head = plx_memo_find(memo, PLX_MEMO_RESPONSE, bytes, bytes_len, &mark);
+    assert_non_null(head);
+    assert_null(plx_memo_like(memo, answer, len, &at));
+    plx_memo_like_set(memo, answer, len, front, head);
+    plx_memo_verify(memo);
+    assert_ptr_equal(plx_memo_like(memo, answer, len, &at), head);
+    assert_int_equal(at, front);
+    answer[front] ^= 1; // another body
+    assert_ptr_equal(plx_memo_like(memo, answer, len, &at), head);
+    assert_null(plx_memo_like(memo, answer, len - 1, &at));
+    assert_null(plx_memo_like(memo, answer, len + 1, &at));
+    for (size_t i = 0; i < front; i++) { // any octet of the front makes it another answer
+        answer[i] ^= 1;
+        assert_null(plx_memo_like(memo, answer, len, &at));
+        answer[i] ^= 1;
+    }
+    // Too short, too long: what was there stays.
+    plx_memo_like_set(memo, answer, len, PLX_MEMO_OCTETS_MIN - 1, head);
+    plx_memo_like_set(memo, answer, sizeof answer, PLX_MEMO_FRONT_MAX + 1, head);
+    assert_ptr_equal(plx_memo_like(memo, answer, len, &at), head);
+    // Others push the head out, and what it was found by goes with it.
+    for (unsigned i = 0; plx_memo_like(memo, answer, len, &at) != NULL; i++) {
+        char list[64];
+        assert_true(i < 100000);
+        snprintf(list, sizeof list, ":status=200|content-length=%u|etag=\"more\"", 1000 + i);
+        encode(list);
+        (void)offer(PLX_MEMO_RESPONSE), (void)offer(PLX_MEMO_RESPONSE);
+    }
+    plx_memo_verify(memo);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -260,6 +303,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(kinds_are_apart, setup, teardown),
         cmocka_unit_test_setup_teardown(nothing_of_the_dynamic_table, setup, teardown),
         cmocka_unit_test_setup_teardown(found_is_always_right, setup, teardown),
+        cmocka_unit_test_setup_teardown(like_the_last, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -228,12 +228,121 @@ static void test_block_life(void **state)
     plx_h3_block_free(NULL);
 }
 
+// --- answers that are known (request_whole.c) ------------------------------------------------------------------
+
+enum leave { LEAVE_NOT, LEAVE_AT_HEAD, LEAVE_AT_BODY };
+static enum leave leave;
+
+static void leaving_on_response(struct plx_h3_req *req, const struct plx_h3_head *head)
+{
+    app_client.on_response(req, head);
+    if (leave == LEAVE_AT_HEAD)
+        plx_h3_cancel(req, PLX_H3_REQUEST_CANCELLED);
+}
+
+static size_t leaving_on_body(struct plx_h3_req *req, const uint8_t *data, size_t len)
+{
+    size_t taken = app_client.on_body(req, data, len);
+
+    if (leave == LEAVE_AT_BODY)
+        plx_h3_cancel(req, PLX_H3_REQUEST_CANCELLED);
+    return taken;
+}
+
+static void ask(const char *method, const char *path, bool is_slow)
+{
+    assert_int_equal(app_get(w.side[CLIENT].conn, 0, method, path, 0), PLX_OK);
+    a.client[0].is_slow = is_slow;
+    for (unsigned i = 0; i < 20; i++) {
+        world_run(&w, 1000);
+        app_tick();
+    }
+}
+
+static unsigned answers_taken;
+
+// Takes an answer whole, unless something is to be done about its parts.
+static bool leaving_on_answer(struct plx_h3_req *req, const struct plx_h3_head *head, const uint8_t *body,
+                              size_t len)
+{
+    struct exchange *x = plx_h3_req_user(req);
+
+    if (leave != LEAVE_NOT || x->is_slow)
+        return false;
+    app_client.on_response(req, head);
+    if (len > 0)
+        assert_int_equal(app_client.on_body(req, body, len), len);
+    app_client.on_end(req, NULL, 0);
+    app_client.on_closed(req, PLX_H3_NO_ERROR, false); // which does not come by itself
+    answers_taken++;
+    return true;
+}
+
+// The same answers over and over, and what a program may do about them: with the road for known ones; without a memo, without; and taken whole.
+static void test_known_answers(void **state)
+{
+    static const struct {
+        const char *method, *path;
+        bool is_slow;
+        enum leave leave;
+        uint16_t status;
+        size_t body_len;
+        unsigned ends;
+        uint64_t code;
+        bool is_known; // in one piece, and with a head that can be known
+    } row[] = {
+        {"GET", "/block", false, LEAVE_NOT, 200, 8, 1, PLX_H3_NO_ERROR, true},
+        {"GET", "/block", true, LEAVE_NOT, 200, 8, 1, PLX_H3_NO_ERROR, true},
+        {"GET", "/block", false, LEAVE_AT_HEAD, 200, 0, 0, PLX_H3_REQUEST_CANCELLED, true},
+        {"GET", "/block", false, LEAVE_AT_BODY, 200, 8, 0, PLX_H3_REQUEST_CANCELLED, true},
+        {"GET", "/block", true, LEAVE_AT_BODY, 200, 3, 0, PLX_H3_REQUEST_CANCELLED, true},
+        {"HEAD", "/block", false, LEAVE_NOT, 200, 0, 1, PLX_H3_NO_ERROR, false},
+        {"GET", "/none", false, LEAVE_NOT, 404, 0, 1, PLX_H3_NO_ERROR, true},
+        {"GET", "/none", false, LEAVE_AT_HEAD, 404, 0, 0, PLX_H3_REQUEST_CANCELLED, true},
+        {"GET", "/204", false, LEAVE_NOT, 204, 0, 1, PLX_H3_NO_ERROR, false},
+        {"GET", "/interim", false, LEAVE_NOT, 200, 5, 1, PLX_H3_NO_ERROR, false},
+    };
+    struct plx_h3_handler client = app_client;
+
+    (void)state;
+    client.on_response = leaving_on_response;
+    client.on_body = leaving_on_body;
+    for (size_t i = 0; i < 3 * sizeof row / sizeof *row; i++) {
+        bool has_memo = i % 3 != 1, takes_whole = i % 3 == 2;
+        const struct exchange *x = &a.client[0];
+        leave = LEAVE_NOT;
+        answers_taken = 0;
+        client.on_answer = takes_whole ? leaving_on_answer : NULL;
+        world_init(&w, 1, 0, NULL, &client, &app_server);
+        app_init(&a);
+        if (!has_memo)
+            w.side[CLIENT].env.memo = NULL;
+        for (unsigned n = 0; n < 3; n++)
+            ask(row[i / 3].method, row[i / 3].path, false); // kept the second time, found the third
+        for (unsigned n = 0; n < 2; n++) {
+            leave = row[i / 3].leave;
+            ask(row[i / 3].method, row[i / 3].path, row[i / 3].is_slow);
+            EXPECT_ROW(i, x->status == row[i / 3].status && x->body_len == row[i / 3].body_len);
+            EXPECT_ROW(i, x->ends == row[i / 3].ends && x->closes == 1 && x->code == row[i / 3].code);
+        }
+        // The third is found, the fourth came last and is known by that, the fifth is like it.
+        bool is_parted = row[i / 3].leave != LEAVE_NOT || row[i / 3].is_slow;
+        EXPECT_ROW(i, answers_taken == (!takes_whole || !row[i / 3].is_known ? 0u : is_parted ? 0u : 2u));
+        EXPECT_ROW(i, plx_h3_conn_open_requests(w.side[CLIENT].conn) == 0);
+        plx_memo_verify(w.side[CLIENT].env.memo != NULL ? w.side[CLIENT].env.memo : w.side[SERVER].env.memo);
+        EXPECT_ROW(i, !w.side[CLIENT].is_closed && !w.side[SERVER].is_closed);
+        world_fini(&w, PLX_H3_NO_ERROR);
+        app_fini(&a);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_arrows),           cmocka_unit_test(test_grease),
         cmocka_unit_test(test_extended_connect), cmocka_unit_test(test_peer_limit),
         cmocka_unit_test(test_block_life),       cmocka_unit_test(test_request_block),
+        cmocka_unit_test(test_known_answers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -53,10 +53,10 @@ struct link {
     bool is_failed;
 };
 
-static inline void link_on_acked(void *arg, enum plx_space_id id, const struct plx_ref *ref)
+static inline void link_on_acked(void *arg, enum plx_space_id id, const struct plx_ref *refs, unsigned count)
 {
-    (void)id, (void)ref;
-    ((struct link *)arg)->acked_refs++;
+    (void)id, (void)refs;
+    ((struct link *)arg)->acked_refs += count;
 }
 
 static inline void link_on_lost(void *arg, enum plx_space_id id, const struct plx_ref *ref)

@@ -65,6 +65,10 @@ struct pair_end {
     struct plx_stream *paused;
     uint8_t reset_tokens[PLX_PATHS_MAX][PLX_RESET_TOKEN_LEN]; // in use, as the connection told last
     unsigned reset_token_count;
+    // early data
+    unsigned earlies;
+    bool refuses_early, wants_early;
+    void (*on_early)(struct pair_end *e, struct plx_conn *c);
 };
 
 struct pair {
@@ -99,7 +103,8 @@ static inline int pair_group_setup(void **state)
     snprintf(main_key, sizeof main_key, "%s/main.key", certs_dir);
     snprintf(ca, sizeof ca, "%s/ca.pem", certs_dir);
     struct plx_tls_cert cert = {main_cert, main_key};
-    struct plx_tls_cfg server = {.is_server = true, .certs = &cert, .cert_count = 1, .tickets = 1};
+    struct plx_tls_cfg server = {
+        .is_server = true, .certs = &cert, .cert_count = 1, .tickets = 1, .early_data = true};
     struct plx_tls_cfg client = {.ca_file = ca, .verify_peer = true};
     pair_tls_server = plx_tls_ctx_new(&server, text, sizeof text);
     pair_tls_client = plx_tls_ctx_new(&client, text, sizeof text);
@@ -256,7 +261,48 @@ static inline void app_on_reset_tokens(void *arg, struct plx_conn *c, const uint
     e->reset_token_count = count;
 }
 
+static inline void app_on_early(void *arg, struct plx_conn *c, const uint8_t *app, size_t len)
+{
+    struct pair_end *e = arg;
+    if (e->side == CLIENT && e->on_early != NULL)
+        plx_check(len == 5 && memcmp(app, "later", len) == 0);
+    e->earlies++;
+    if (e->on_early != NULL)
+        e->on_early(e, c);
+}
+static inline size_t app_early_context(void *arg, struct plx_conn *c, uint8_t *out, size_t cap)
+{
+    (void)arg;
+    plx_check(cap >= 5);
+    memcpy(out, plx_conn_is_server(c) ? "sooner" : "later", plx_conn_is_server(c) ? 6 : 5);
+    return plx_conn_is_server(c) ? 6 : 5;
+}
+static inline bool app_accepts_early(void *arg, struct plx_conn *c, const char *alpn, const uint8_t *app,
+                                     size_t len)
+{
+    struct pair_end *e = arg;
+    (void)c;
+    plx_check(strcmp(alpn, "h3") == 0 && len == 6 && memcmp(app, "sooner", 6) == 0);
+    return !e->refuses_early;
+}
+
+static inline size_t app_on_message(void *arg, struct plx_conn *c, struct plx_stream *s, const uint8_t *data,
+                                    size_t len)
+{
+    app_on_stream(arg, c, s);
+    return app_on_data(arg, c, s, data, len, true);
+}
+
+static inline size_t app_on_answer(void *arg, struct plx_conn *c, struct plx_stream *s, const uint8_t *data,
+                                   size_t len)
+{
+    return app_on_data(arg, c, s, data, len, true);
+}
+
 static const struct plx_conn_events app_events = {
+    app_on_early,
+    app_early_context,
+    app_accepts_early,
     app_on_open,
     app_on_stream,
     app_on_data,
@@ -273,6 +319,8 @@ static const struct plx_conn_events app_events = {
     app_on_wake,
     app_on_reset_tokens,
     NULL, // nobody parks
+    app_on_message,
+    app_on_answer,
 };
 
 static inline void app_random(void *arg, void *out, size_t len)
@@ -364,6 +412,7 @@ static inline bool pair_connect_with(struct pair *p, const void *session, size_t
         .session_len = session_len,
         .token = token,
         .token_len = token_len,
+        .early_data = e->wants_early,
     };
     e->conn = e->memory;
     if (!plx_conn_init_client(e->conn, &e->env, &cfg, p->now))

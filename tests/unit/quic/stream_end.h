@@ -97,13 +97,26 @@ static inline void end_released(struct plx_owner *o, const void *data, size_t le
     end.released++;
 }
 
-// A server with small limits; the peer allows 1000 octets per stream, 5000 altogether, 3 streams of each kind.
-static inline void end_init(uint32_t objects)
+static inline size_t end_on_message(void *arg, struct plx_stream *s, const uint8_t *data, size_t len)
 {
-    static const struct plx_streams_events events = {end_on_stream,    end_on_data,     end_on_reset,
-                                                     end_on_stop,      end_on_writable, end_on_closed,
-                                                     end_on_available, end_on_wake};
-    struct plx_streams_cfg cfg = {.is_server = true,
+    end.last = s;
+    end_note("whole ");
+    return end_on_data(arg, s, data, len, true);
+}
+
+static inline size_t end_on_answer(void *arg, struct plx_stream *s, const uint8_t *data, size_t len)
+{
+    end_note("answer ");
+    return end_on_data(arg, s, data, len, true);
+}
+
+// One side with small limits; the peer allows 1000 octets per stream, 5000 altogether, 3 streams of each kind.
+static inline void end_init_as(uint32_t objects, bool is_server)
+{
+    static const struct plx_streams_events events = {
+        end_on_stream, end_on_data,      end_on_reset, end_on_stop,    end_on_writable,
+        end_on_closed, end_on_available, end_on_wake,  end_on_message, end_on_answer};
+    struct plx_streams_cfg cfg = {.is_server = is_server,
                                   .conn_window = 2500,
                                   .conn_window_max = 10000,
                                   .stream_window = 1000,
@@ -121,6 +134,11 @@ static inline void end_init(uint32_t objects)
     assert_true(plx_slab_init(&end.slab, 1, PLX_NODE_ANY));
     plx_streams_init(&end.ss, &cfg, &end.pool, &end.slab, &events, &end);
     plx_streams_set_peer(&end.ss, &peer);
+}
+
+static inline void end_init(uint32_t objects)
+{
+    end_init_as(objects, true);
 }
 
 static inline void end_fini(void)

@@ -244,9 +244,20 @@ static inline void pair_on_wake(void *arg)
     ((struct pair_side *)arg)->wakes++;
 }
 
+static inline size_t pair_on_message(void *arg, struct plx_stream *s, const uint8_t *data, size_t len)
+{
+    pair_on_stream(arg, s);
+    return pair_on_data(arg, s, data, len, true);
+}
+
+static inline size_t pair_on_answer(void *arg, struct plx_stream *s, const uint8_t *data, size_t len)
+{
+    return pair_on_data(arg, s, data, len, true);
+}
+
 static const struct plx_streams_events pair_events = {
-    pair_on_stream,   pair_on_data,   pair_on_reset,     pair_on_stop,
-    pair_on_writable, pair_on_closed, pair_on_available, pair_on_wake,
+    pair_on_stream, pair_on_data,      pair_on_reset, pair_on_stop,    pair_on_writable,
+    pair_on_closed, pair_on_available, pair_on_wake,  pair_on_message, pair_on_answer,
 };
 
 // --- the pipe --------------------------------------------------------------------------------------------
@@ -400,6 +411,8 @@ static inline void pair_init(struct pair *p, uint64_t seed, const uint8_t *data,
         plx_check(plx_slab_init(&e->slab, 2 << 20, PLX_NODE_ANY));
         plx_streams_init(&e->ss, &cfg, &e->pool, &e->slab, &pair_events, e);
         plx_streams_set_peer(&e->ss, &peer);
+        e->ss.wants_messages = i && chance(p, 50);
+        e->ss.wants_answers = !i && chance(p, 50);
     }
     p->numbers_max = 8 + choose(p, PAIR_STREAMS - 8);
 }
@@ -416,6 +429,30 @@ static inline struct plx_stream *pair_any(struct pair *p, unsigned side)
     return NULL;
 }
 
+// The client asks in one go, if it can be done.
+static inline void pair_ask(struct pair *p)
+{
+    struct pair_side *e = &p->side[0];
+    uint64_t id = e->ss.window[0].next << 2;
+    struct pair_stream *m = pair_find(p, id);
+    size_t len = choose(p, 300);
+    struct pair_piece *piece = malloc(sizeof *piece + len + 1);
+
+    *piece = (struct pair_piece){.owner.release = pair_released, .pair = p};
+    pair_fill(piece->bytes, id, 0, 0, len);
+    struct plx_stream *s = plx_streams_ask(&e->ss, &(struct plx_buf){piece->bytes, len, &piece->owner}, m);
+    if (s == NULL) {
+        free(piece);
+        return;
+    }
+    plx_check(s->id == id && s->user == m);
+    p->pieces_out++;
+    m->opened[0]++;
+    m->at[0] = s;
+    m->half[0].queued = len;
+    m->half[0].is_fin_queued = true;
+}
+
 static inline void pair_open(struct pair *p, unsigned side)
 {
     struct pair_side *e = &p->side[side];
@@ -424,6 +461,10 @@ static inline void pair_open(struct pair *p, unsigned side)
 
     if (e->ss.window[side | (is_uni ? 2u : 0u)].next >= p->numbers_max)
         return;
+    if (side == 0 && !is_uni && chance(p, 30)) {
+        pair_ask(p);
+        return;
+    }
     if (plx_streams_open(&e->ss, is_uni, &s) != PLX_OK)
         return;
     struct pair_stream *m = pair_find(p, s->id);

@@ -62,6 +62,51 @@ static void test_both_at_once(void **state)
     pair_fini(&p);
 }
 
+static uint64_t lowest_of_ours(const struct plx_conn *c)
+{
+    uint64_t low = UINT64_MAX;
+    for (unsigned i = 0; i < PLX_CIDS_LOCAL_MAX; i++)
+        if (c->cids.v[i].state != PLX_CID_FREE && c->cids.v[i].seq < low)
+            low = c->cids.v[i].seq;
+    return low;
+}
+
+// Every ID that was in use, in either direction, is gone a round trip later; with a key update of ours it goes without asking.
+static void test_ids_rotate(void **state)
+{
+    (void)state;
+    for (int side = 0; side < 2; side++) {
+        pair_init(&p, 20 + (uint64_t)side);
+        assert_true(pair_connect(&p));
+        assert_int_equal(plx_conn_rotate_cids(p.e[CLIENT].conn), PLX_ERR_AGAIN); // not confirmed
+        pair_run(&p, PLX_MS(300));
+        request(1000);
+        struct plx_conn *us = p.e[side].conn, *peer = p.e[!side].conn;
+        for (unsigned round = 1; round <= 6; round++) {
+            uint64_t first_new = us->cids.next_seq, in_use = plx_paths_active(&us->paths)->dcid_seq;
+            if (round & 1) {
+                assert_int_equal(plx_conn_rotate_cids(us), PLX_OK);
+                assert_int_equal(plx_conn_rotate_cids(us), PLX_ERR_AGAIN); // one at a time
+            } else {
+                assert_int_equal(plx_conn_update_keys(us), PLX_OK);
+            }
+            request(20000);
+            assert_true(lowest_of_ours(us) >= first_new);
+            assert_true(us->cids.count > 1);
+            assert_true(plx_paths_active(&peer->paths)->dcid_seq >= first_new);
+            assert_true(plx_paths_active(&us->paths)->dcid_seq != in_use);
+            assert_null(plx_cids_peer_get(&us->peer_cids, in_use));
+            assert_int_equal(us->env->stats.cid_rotations, round);
+            assert_int_equal(us->peer_cids.retired_count + peer->peer_cids.retired_count, 0);
+            pair_run(&p, PLX_MS(800));
+        }
+        plx_conn_close(us, 0, NULL);
+        assert_int_equal(plx_conn_rotate_cids(us), PLX_ERR_CLOSED);
+        pair_run(&p, PLX_MS(300));
+        pair_fini(&p);
+    }
+}
+
 static void test_not_before_confirmed(void **state)
 {
     (void)state;
@@ -217,10 +262,15 @@ static void test_confidentiality_limit(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_both_initiate),        cmocka_unit_test(test_both_at_once),
-        cmocka_unit_test(test_not_before_confirmed), cmocka_unit_test(test_by_count),
-        cmocka_unit_test(test_reordering),           cmocka_unit_test(test_rest),
-        cmocka_unit_test(test_integrity_limit),      cmocka_unit_test(test_confidentiality_limit),
+        cmocka_unit_test(test_both_initiate),
+        cmocka_unit_test(test_both_at_once),
+        cmocka_unit_test(test_ids_rotate),
+        cmocka_unit_test(test_not_before_confirmed),
+        cmocka_unit_test(test_by_count),
+        cmocka_unit_test(test_reordering),
+        cmocka_unit_test(test_rest),
+        cmocka_unit_test(test_integrity_limit),
+        cmocka_unit_test(test_confidentiality_limit),
     };
     return cmocka_run_group_tests(tests, pair_group_setup, pair_group_teardown);
 }

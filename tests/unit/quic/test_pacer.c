@@ -77,8 +77,8 @@ static void test_corners(void **state)
 
     plx_pacer_set_rate(&p, UINT64_C(1) << 40, PLX_NS(1), true, now); // absurd: no overflow, plenty
     assert_true(plx_pacer_can_send(&p, plx_time_after(now, PLX_SEC(3600)), &wait) > UINT64_C(1) << 30);
+    plx_pacer_on_sent(&p, p.tokens, plx_time_after(now, PLX_SEC(3600)));
     plx_pacer_set_rate(&p, 2 * MTU, PLX_SEC(100), false, now); // very slow, but it moves
-    p.tokens = 0;
     assert_int_equal(plx_pacer_can_send(&p, plx_time_after(now, PLX_SEC(3601)), &wait), 0);
     assert_false(plx_time_is_never(wait));
     plx_pacer_on_sent(&p, 1 << 20, now); // probes ask nobody
@@ -88,7 +88,13 @@ static void test_corners(void **state)
     plx_pacer_set_rate(&p, 1000 * MTU, PLX_MS(10), false, now); // fast: a millisecond's worth is a burst
     assert_in_range(p.burst, 124 * MTU, 125 * MTU);
     plx_pacer_set_rate(&p, 1000 * MTU, PLX_MS(10), true, now); // twice the window in slow start
+    assert_in_range(p.burst, 124 * MTU, 125 * MTU);            // nobody needs to know yet
+    plx_pacer_on_sent(&p, p.tokens - 4 * MTU, now);
+    assert_in_range(p.burst, 124 * MTU, 125 * MTU);
+    plx_pacer_on_sent(&p, 1, now); // now it might come to it
     assert_in_range(p.burst, 199 * MTU, 200 * MTU);
+    plx_pacer_set_rate(&p, 1000 * MTU, PLX_MS(10), false, now); // with so little left, at once
+    assert_in_range(p.burst, 124 * MTU, 125 * MTU);
 }
 
 int main(void)

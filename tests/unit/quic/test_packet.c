@@ -40,18 +40,33 @@ static void test_number_len(void **state)
     static const struct {
         uint64_t pn, largest_acked;
         uint8_t expect;
+        uint64_t ahead;
     } row[] = {
-        {0xac5c02, 0xabe8b3, 2},                                           // RFC 9000 appendix A.2
-        {0xace8fe, 0xabe8b3, 3}, {0, UINT64_MAX, 1}, {127, UINT64_MAX, 1}, // 128 unacknowledged: 8 bits
-        {128, UINT64_MAX, 2},    {128, 0, 1},        {129, 0, 2},          {0x8000, 0, 2},
-        {0x8001, 0, 3},          {0x800000, 0, 3},   {0x800001, 0, 4},     {UINT64_C(1) << 40, 0, 4},
+        {0xac5c02, 0xabe8b3, 2, 0}, // RFC 9000 appendix A.2
+        {0xace8fe, 0xabe8b3, 3, 0},
+        {0, UINT64_MAX, 1, 0},
+        {127, UINT64_MAX, 1, 0}, // 128 unacknowledged: 8 bits
+        {128, UINT64_MAX, 2, 0},
+        {128, 0, 1, 0},
+        {129, 0, 2, 0},
+        {0x8000, 0, 2, 0},
+        {0x8001, 0, 3, 0},
+        {0x800000, 0, 3, 0},
+        {0x800001, 0, 4, 0},
+        {UINT64_C(1) << 40, 0, 4, 0},
+        {1, 0, 1, 126}, // the first of a window, and the window behind it
+        {1, 0, 2, 127},
+        {1, 0, 2, 0x7ffe},
+        {1, 0, 3, 0x7fff},
+        {0xac5c02, 0xabe8b3, 3, 0x8000},
+        {1, 0, 4, UINT64_C(1) << 40},
     };
     (void)state;
     for (unsigned i = 0; i < ROWS(row); i++)
-        EXPECT_ROW(i, plx_pkt_number_len(row[i].pn, row[i].largest_acked) == row[i].expect);
+        EXPECT_ROW(i, plx_pkt_number_len(row[i].pn, row[i].largest_acked, row[i].ahead) == row[i].expect);
 }
 
-// Whatever the receiver has got of what was not acknowledged, it understands the number.
+// Whatever the receiver has got of what was not acknowledged, and of what was sent behind, it understands the number.
 static void test_number_len_is_enough(void **state)
 {
     struct plx_prng r;
@@ -60,8 +75,9 @@ static void test_number_len_is_enough(void **state)
     for (unsigned i = 0; i < 100000; i++) {
         uint64_t acked = plx_prng_u64(&r) >> plx_prng_between(&r, 3, 63);
         uint64_t pn = acked + 1 + plx_prng_below(&r, UINT64_C(1) << plx_prng_below(&r, 31));
-        uint64_t largest = plx_prng_between(&r, acked, pn - 1);
-        uint8_t len = plx_pkt_number_len(pn, acked);
+        uint64_t ahead = plx_prng_below(&r, UINT64_C(1) << plx_prng_below(&r, 31));
+        uint64_t largest = plx_prng_between(&r, acked, pn - 1 + ahead);
+        uint8_t len = plx_pkt_number_len(pn, acked, ahead);
         uint64_t truncated = pn & ((UINT64_C(1) << 8 * len) - 1);
         EXPECT_ROW(i, plx_pkt_number_expand(truncated, len, largest) == pn);
     }

@@ -16,11 +16,13 @@ static void hear(char sign, const struct plx_ref *ref)
     snprintf(heard + len, sizeof heard - len, "%c%u", sign, (unsigned)ref->id);
 }
 
-static void on_acked(void *arg, enum plx_space_id id, const struct plx_ref *ref)
+static void on_acked(void *arg, enum plx_space_id id, const struct plx_ref *refs, unsigned count)
 {
     (void)id;
     assert_ptr_equal(arg, &r);
-    hear('+', ref);
+    assert_true(count > 0);
+    for (unsigned i = 0; i < count; i++)
+        hear('+', &refs[i]);
 }
 
 static void on_lost(void *arg, enum plx_space_id id, const struct plx_ref *ref)

@@ -106,7 +106,7 @@ static void test_names_and_pictures(void **state)
 
 static void test_accessors(void **state)
 {
-    struct plx_streams ss = {.cfg.is_server = true, .conn = &ss};
+    struct plx_streams ss = {.arg = &ss, .cfg.is_server = true};
     static const struct {
         uint64_t id;
         bool is_uni, is_local;

@@ -30,6 +30,9 @@ struct peer {
     int alert;
     char why[256];
     bool refuses_params;
+    bool refuses_early; // server
+    unsigned early_asked;
+    char early_alpn[16], early_context[64]; // server: of the last offer
 };
 
 static inline void peer_on_secret(void *arg, enum plx_level level, bool is_tx, const struct plx_secret *s)
@@ -89,6 +92,16 @@ static inline void peer_on_session(void *arg, const uint8_t *session, size_t len
     p->sessions++;
 }
 
+static inline bool peer_accepts_early(void *arg, const char *alpn, const uint8_t *context, size_t len)
+{
+    struct peer *p = arg;
+    p->early_asked++;
+    assert_true(len < sizeof p->early_context);
+    memcpy(p->early_context, context, len);
+    snprintf(p->early_alpn, sizeof p->early_alpn, "%s", alpn);
+    return !p->refuses_early;
+}
+
 static const struct plx_tls_events peer_events = {
     .on_secret = peer_on_secret,
     .on_send = peer_on_send,
@@ -97,10 +110,11 @@ static const struct plx_tls_events peer_events = {
     .on_alert = peer_on_alert,
     .on_violation = peer_on_violation,
     .on_session = peer_on_session,
+    .accepts_early = peer_accepts_early,
 };
 
-static inline struct peer *peer_new(struct plx_tls_ctx *ctx, const char *server_name,
-                                    const struct peer *resumes)
+static inline struct peer *peer_new_early(struct plx_tls_ctx *ctx, const char *server_name,
+                                          const struct peer *resumes, const char *early_context)
 {
     struct peer *p = calloc(1, sizeof *p);
     assert_non_null(p);
@@ -109,7 +123,12 @@ static inline struct peer *peer_new(struct plx_tls_ctx *ctx, const char *server_
                                   .arg = p,
                                   .server_name = server_name,
                                   .params = params,
-                                  .params_len = sizeof params};
+                                  .params_len = sizeof params,
+                                  .early_data = early_context != NULL};
+    if (early_context != NULL) {
+        cfg.early_context = (const uint8_t *)early_context;
+        cfg.early_context_len = strlen(early_context);
+    }
     if (resumes != NULL) {
         cfg.session = resumes->session;
         cfg.session_len = resumes->session_len;
@@ -117,6 +136,12 @@ static inline struct peer *peer_new(struct plx_tls_ctx *ctx, const char *server_
     p->tls = plx_tls_new(ctx, &cfg);
     assert_non_null(p->tls);
     return p;
+}
+
+static inline struct peer *peer_new(struct plx_tls_ctx *ctx, const char *server_name,
+                                    const struct peer *resumes)
+{
+    return peer_new_early(ctx, server_name, resumes, NULL);
 }
 
 static inline void peer_free(struct peer *p)

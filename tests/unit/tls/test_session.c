@@ -136,19 +136,21 @@ static void test_rotation(void **state)
 static void test_many_rotations(void **state)
 {
     (void)state;
-    struct plx_tls_ctx *sc = server_ctx(&(struct plx_tls_cfg){.tickets = 1, .ticket_lifetime = PLX_SEC(1)},
+    // Hours: OpenSSL has a clock of its own, in whole seconds, by which a ticket of one second may be dead at once.
+    const uint64_t hour = PLX_SEC(3600).ns;
+    struct plx_tls_ctx *sc = server_ctx(&(struct plx_tls_cfg){.tickets = 1, .ticket_lifetime = {hour}},
                                         main_only, 1),
                        *cc = client_ctx(NULL);
     struct peer *last = NULL, *next;
     for (uint64_t n = 0; n < 50; n++) {
-        plx_tls_ctx_rotate(sc, (plx_time){n * 1000000000u});
+        plx_tls_ctx_rotate(sc, (plx_time){n * hour});
         assert_int_equal(handshake(cc, sc, "main.test", last, &next), n > 0); // one rotation back opens
         if (last != NULL)
             peer_free(last);
         last = next;
     }
-    plx_tls_ctx_rotate(sc, (plx_time){UINT64_C(60000000000)});
-    plx_tls_ctx_rotate(sc, (plx_time){UINT64_C(62000000000)});
+    plx_tls_ctx_rotate(sc, (plx_time){60 * hour});
+    plx_tls_ctx_rotate(sc, (plx_time){62 * hour});
     assert_false(handshake(cc, sc, "main.test", last, NULL));
     peer_free(last);
     plx_tls_ctx_free(sc);
