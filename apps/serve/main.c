@@ -129,9 +129,9 @@ static void say_stats(void)
         (unsigned long long)s.datagrams_rx, (unsigned long long)s.datagrams_tx,
         (unsigned long long)s.packets_lost);
     printf(
-        "busy %.3f s, %.0f ns per request; still open: %llu connections, %llu streams, %llu octets of buffers\n",
+        "busy %.3f s, %.0f ns per request; closed when the grace was over: %llu connections; still open: %llu connections, %llu streams, %llu octets of buffers\n",
         (double)s.busy_ns / 1e9, s.requests > 0 ? (double)s.busy_ns / (double)s.requests : 0,
-        (unsigned long long)s.conns_open, (unsigned long long)s.streams_open,
+        (unsigned long long)s.conns_cut, (unsigned long long)s.conns_open, (unsigned long long)s.streams_open,
         (unsigned long long)s.buffer_bytes);
     printf(
         "at rest: %llu connections; hibernated: %llu in %llu octets; fell asleep %llu times, woke %llu, found no room %llu\n",

@@ -156,8 +156,8 @@ PLX_API struct plx_engine *plx_engine_new(const struct plx_engine_cfg *cfg, char
 PLX_API PLX_MUST_USE enum plx_err plx_engine_run(struct plx_engine *e);
 
 // Ends plx_engine_run(): HTTP/3 connections get GOAWAY and may finish their requests for at most `grace`;
-// then what is left is closed. A second call with grace 0 ends it at once. Any thread, and safe in a signal
-// handler. O(workers).
+// then what is left is told to close, and its on_close is called on its worker, before on_core_stop. A second
+// call with grace 0 ends it at once. Any thread, and safe in a signal handler. O(workers).
 // See: RFC 9114 section 5.2
 PLX_API void plx_engine_stop(struct plx_engine *e, plx_dur grace);
 
@@ -262,6 +262,7 @@ struct plx_core_stats {
     // hibernated now, what their records take; how often connections fell asleep, found no room, and woke
     uint64_t conns_hibernated, hibernated_bytes, hibernations, hibernations_refused, wakes;
     uint64_t conns_parked;           // at rest, with their own streams put away; they count in conns_open
+    uint64_t conns_cut;              // told to close when the grace of plx_engine_stop() was over
     uint64_t streams_open, requests; // requests: HTTP/3, both roles
     // datagrams that landed on the wrong core, and those received from other cores
     uint64_t handed_over, taken_over;

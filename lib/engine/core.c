@@ -177,11 +177,24 @@ void plx_core_stop(struct plx_core *k, plx_time deadline)
     }
 }
 
+// They are buried with the next who are. Nobody is left to answer for a closing period, so they wait for none.
+static void core_let_go(struct plx_core *k)
+{
+    plx_list_foreach(node, &k->all) {
+        struct plx_econn *e = PLX_CONTAINER(node, struct plx_econn, all);
+        plx_list_remove(&e->ready);
+        plx_list_remove(&e->all);
+        e->is_dead = true;
+        plx_list_add_tail(&k->dead, &e->all);
+    }
+}
+
 // Drained connections close by themselves (glue); at the deadline the others are told to, and what they have to say about
-// it still leaves in the same breath.
+// it still leaves in the same breath. With the next they are gone: what is open afterwards has been forgotten by somebody.
 static void core_stop_step(struct plx_core *k)
 {
     if (k->stop_stage >= PLX_STOP_CLOSING) {
+        core_let_go(k);
         k->stop_stage = PLX_STOP_DONE;
         return;
     }
@@ -194,6 +207,7 @@ static void core_stop_step(struct plx_core *k)
         return;
     plx_list_foreach(node, &k->all) {
         struct plx_econn *e = PLX_CONTAINER(node, struct plx_econn, all);
+        k->n.conns_cut++;
         plx_conn_close(plx_econn_conn(e), e->h3 != NULL ? PLX_H3_NO_ERROR : 0, "shutting down");
         plx_core_wake(k, plx_econn_conn(e));
     }
@@ -317,26 +331,17 @@ enum plx_err plx_core_init(struct plx_core *k, struct plx_engine *e, uint16_t in
     return k->caps.is_frames ? plx_frames_init(e, k, err, err_len) : PLX_OK;
 }
 
-static void core_bury_all(struct plx_core *k)
-{
-    plx_list_foreach(node, &k->all) {
-        struct plx_econn *e = PLX_CONTAINER(node, struct plx_econn, all);
-        plx_list_remove(&e->all);
-        e->is_dead = true;
-        plx_list_add_tail(&k->dead, &e->all);
-    }
-    core_bury(k);
-}
-
 void plx_core_fini(struct plx_core *k)
 {
-    core_bury_all(k);
+    core_let_go(k);
+    core_bury(k);
     // Those who slept to the end have objects too, which may lie in the slab, and a program that waits for on_close.
     while (k->berths.sleepers > 0) {
         uint32_t before = k->berths.sleepers;
         k->berths.swept = 0;
         plx_hibernate_sweep(k, UINT32_MAX);
-        core_bury_all(k);
+        core_let_go(k);
+        core_bury(k);
         plx_check(k->berths.sleepers < before); // every pool is full again: one at least fits
     }
     if (k->tx.spare_count > 0)

@@ -125,7 +125,7 @@ struct plx_counters { // written by the core alone, read by anybody (base/counte
     uint64_t udp_unchecked, handed_over, taken_over, retries, vnegs, resets, requests;
     uint64_t conns_open, streams_open, buffer_bytes;
     uint64_t conns_hibernated, hibernated_bytes, hibernations, hibernations_refused, wakes;
-    uint64_t conns_parked, trimmed_bytes;
+    uint64_t conns_parked, conns_cut, trimmed_bytes;
     uint64_t drops[PLX_DROP_COUNT];
 };
 

@@ -66,6 +66,7 @@ static void core_add(const struct plx_core *k, struct plx_core_stats *out)
     out->packets_lost += c.packets_lost;
     out->conns_open += n.conns_open;
     out->conns_parked += n.conns_parked;
+    out->conns_cut += n.conns_cut;
     out->conns_hibernated += n.conns_hibernated;
     out->hibernated_bytes += n.hibernated_bytes;
     out->hibernations += n.hibernations;

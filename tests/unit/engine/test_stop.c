@@ -35,6 +35,7 @@ static void test_finishes_what_runs(void **state)
     assert_true(w.client[0].request[0].is_complete);
     assert_true(w.client[0].is_closed);
     assert_int_equal(w.client[0].why.code, PLX_H3_NO_ERROR);
+    assert_int_equal(w.server->cores[0]->n.conns_cut, 0);
     assert_true(w.now.ns < UINT64_C(1000000000000) + PLX_SEC(20).ns); // not only because the grace was over
     assert_true(world_fini(&w));
 }
@@ -47,6 +48,9 @@ static void test_grace_is_over(void **state)
     assert_false(world_run(&w, in(PLX_MS(490)), is_stopped));
     assert_false(w.client[0].is_closed);
     assert_true(world_run(&w, in(PLX_MS(100)), is_stopped));
+    assert_int_equal(w.server->cores[0]->n.conns_open, 0); // nobody is waited for any more
+    assert_int_equal(plx_pool_in_use(&w.server->cores[0]->streams), 0);
+    assert_int_equal(w.server->cores[0]->n.conns_cut, 1);
     world_run(&w, in(PLX_SEC(1)), NULL);
     assert_true(w.client[0].is_closed && w.client[0].why.is_peer); // it was told
     assert_int_equal(w.client[0].why.code, PLX_H3_NO_ERROR);
