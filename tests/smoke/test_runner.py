@@ -100,6 +100,39 @@ def rows(folder):
     tap.check('runner_processor_time', results.parts['part'][3] > 0.02, results.parts)
 
 
+# name, what it does at first, at the second try, how often it runs, passed, failed
+TWICE = [
+    ('well_the_second_time', 'echo ok a; echo not ok b; echo "# so it was"; exit 1', 'echo ok a; echo ok b', 2, 2, 0),
+    ('never_well', 'echo not ok b; exit 1', 'echo ok a; echo not ok b; exit 1', 2, 1, 1),
+    ('by_status_alone', 'exit 3', 'true', 2, 1, 0),
+    ('no_end_at_first', 'sleep 60', 'true', 2, 1, 0),
+    ('well_at_once', 'echo ok a', 'exit 1', 1, 1, 0),
+    ('a_sanitizers_report', 'echo "==1==ERROR: AddressSanitizer: heap-use-after-free"; exit 1', 'true', 1, 0, 1),
+    ('undefined_behaviour', 'echo "x.c:1:2: runtime error: shift"; echo not ok a; exit 1', 'true', 1, 0, 1),
+    ('a_check_of_ours', 'echo "x.c:1: check failed: a == b"; exit 1', 'true', 1, 0, 1),
+    ('it_died', 'kill -SEGV $$', 'true', 1, 0, 1),
+    ('its_child_died', 'echo "plx-serve: segmentation fault in libx at 0x1"; echo not ok a; exit 1', 'true', 1, 0, 1),
+    ('skipped', 'echo "ok a # SKIP"', 'true', 1, 0, 1),
+]
+
+
+def second_tries(folder):
+    for name, first, then, runs, passed, failed in TWICE:
+        results, count = Results(folder), os.path.join(folder, f'runs-{name}')
+        job = shell(name, f'echo x >>{count}; if [ $(wc -l <{count}) = 1 ]; then {first}; else {then}; fi', 1 if 'no_end' in name else 60)
+        job.tries = 2
+        is_fine, said = quietly(lambda: run_all([job, shell('other', 'true')], results, 'part', 1) or results.summary())
+        told = name in [line.split()[1] for line in said.splitlines() if 'at the second try' in line] and 'it has a second try' in said
+        tap.check('twice_' + name, results.parts['part'][:2] == [passed + 1, failed] and is_fine == (failed == 0) and size_of(count) == 2 * runs and
+                  told == (runs == 2), said)
+        if runs == 2:
+            tap.check(f'twice_{name}_is_told', said.index(name) < said.index('other') and f'{name} failed at first and {"failed" if failed else "passed"} at the' in said and
+                      os.path.exists(os.path.join(folder, 'part', name + '.log.first')), said)
+    tap.check('twice_is_for_whole_programs', subprocess.run(
+        [sys.executable, '-c', f'import sys; sys.path.insert(0, {os.path.join(TOP, "tools", "lib")!r}); import os, testall; os.chdir({TOP!r})\n'
+         'assert all(j.tries == 2 for j in testall.scripts("tests/interop", "release"))'], capture_output=True).returncode == 0)
+
+
 def both_lanes(folder):
     """What fails in either is counted where it belongs, told, and has its log; a failure beside a build is none of the build."""
     results = Results(folder)
@@ -243,6 +276,6 @@ def interrupted(folder):
 
 
 with tempfile.TemporaryDirectory(prefix='plx-runner-') as the_folder:
-    for test in (rows, both_lanes, alone, scripts, whole, interrupted):
+    for test in (rows, second_tries, both_lanes, alone, scripts, whole, interrupted):
         test(the_folder)
 sys.exit(tap.end())

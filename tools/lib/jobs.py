@@ -7,6 +7,10 @@ and then each such line counts; a program that prints none counts as one, by its
 having named a failed part counts as one failure more, so nothing can fail unseen. There is no third result: what cannot
 run has failed.
 
+What depends on clocks, on other people's programs and on a kernel's queues may fail because the machine did something else for a second. Such a
+job may have a second try, behind all others of its lane. The first is told at once and in the summary, with its log, whatever comes of the second, and
+what no machine's mood explains (a sanitizer's report, a failed check, a program that died) has no second try.
+
 Jobs wait in lanes. One lane runs a part, and what it starts has the processors first. Beside it there may be a spare lane, for
 jobs that want processor time and nothing else: they get what the first lane leaves (the kernel runs them only where nothing
 else would run), and while a job of the first lane runs that must be alone, they are stopped. Stopped time is no time of theirs.
@@ -22,6 +26,8 @@ import time
 TAP = re.compile(r'^(ok|not ok)\b[ \t]*(?:\d+[ \t]*)?(?:-[ \t]*)?([^\n#]*)(#[ \t]*(?i:skip))?', re.M)
 
 LOGS_SHOWN, LINES_SHOWN = 6, 80  # of failures, at the end
+WHY_SHOWN = 24  # lines that a failed check says
+NO_SECOND_TRY = re.compile(r'Sanitizer|runtime error:|check failed|segmentation fault|bus error|core dumped', re.I)
 POLITE = 10  # seconds between being asked to end and being ended
 
 
@@ -43,11 +49,22 @@ def minutes(seconds):
 
 
 class Job:
-    def __init__(self, name, argv, cwd=None, env=None, timeout=600, is_alone=False):
-        self.name, self.argv, self.cwd, self.env, self.timeout, self.is_alone = name, argv, cwd, env or {}, timeout, is_alone
+    def __init__(self, name, argv, cwd=None, env=None, timeout=600, is_alone=False, tries=1):
+        self.name, self.argv, self.cwd, self.env, self.timeout, self.is_alone, self.tries = name, argv, cwd, env or {}, timeout, is_alone, tries
+        self.reset()
+
+    def reset(self):
         self.log = self.process = self.started = None
         self.took = self.stopped = self.cpu = 0.0  # cpu: of it and of what it has waited for
         self.timed_out = False
+
+    def may_try_again(self, code):
+        """It failed, and somebody else may be why."""
+        if self.tries < 2 or (code < 0 and not self.timed_out):
+            return False
+        with open(self.log, errors='replace') as f:
+            text = f.read()
+        return (code != 0 or re.search(r'^not ok\b', text, re.M)) and not NO_SECOND_TRY.search(text)
 
     def poll(self):
         """Its exit status; None while it runs."""
@@ -76,6 +93,7 @@ class Results:
         self.begun = time.monotonic()
         self.parts = {}     # part -> [passed, failed, seconds, seconds of processors]
         self.failures = []  # (part, name, log, hint)
+        self.shaken = []    # (part, name, log) of first tries that failed
         self.notes = []     # what stands under the table
 
     def say(self, text):
@@ -96,6 +114,13 @@ class Results:
         self.of(part)[3] += job.cpu
         with open(job.log, errors='replace') as f:
             text = f.read()
+        if job.may_try_again(code):
+            self.say(f'  failed {where}{job.name} ({job.took:.1f} s); it has a second try')
+            self.tell_why([m.group(2).strip() for m in TAP.finditer(text) if m.group(1) != 'ok'], text)
+            first = f'{job.log}.first'
+            os.replace(job.log, first)
+            self.shaken.append((part, job.name, first))
+            return False
         lines = [(m.group(1) == 'ok' and not m.group(3), m.group(2).strip(), bool(m.group(3))) for m in TAP.finditer(text)]
         for is_ok, name, skipped in lines:
             self.add(part, f'{job.name}: {name}', is_ok, job.log, 'skipped itself' if skipped else '')
@@ -105,16 +130,19 @@ class Results:
             self.add(part, job.name, False, job.log, hint)
         elif not lines:
             self.add(part, job.name, True)
-        failed = len(bad) or int(code != 0)
         count = f', {len(lines)} checks' if lines else ''
-        self.say(f'  {"FAILED" if failed else "ok    "} {where}{job.name} ({job.took:.1f} s{count})')
-        if failed:
-            for n in bad[:10]:
-                print(f'           not ok {n}')
-                for line in said_of(n, text)[:6]:
-                    print(quoted(line, 1), flush=True)
-            if not bad:
-                print(quoted(text, 12), flush=True)
+        self.say(f'  {"FAILED" if bad or code != 0 else "ok    "} {where}{job.name} ({job.took:.1f} s{count})')
+        if bad or code != 0:
+            self.tell_why(bad, text)
+        return True
+
+    def tell_why(self, bad, text):
+        for n in bad[:10]:
+            print(f'           not ok {n}')
+            for line in said_of(n, text)[-WHY_SHOWN:]:
+                print(quoted(line, 1), flush=True)
+        if not bad:
+            print(quoted(text, 12), flush=True)
 
     def summary(self):
         print('\n%-12s %8s %8s %9s %10s' % ('part', 'passed', 'failed', 'time', 'processor'))
@@ -122,6 +150,9 @@ class Results:
             print('%-12s %8d %8d %9s %10s' % (part, passed, failed, minutes(seconds), minutes(cpu)))
         for note in self.notes:
             print(note)
+        for part, name, log in self.shaken:
+            came = 'failed' if any(p == part and n.partition(':')[0] == name for p, n, _, _ in self.failures) else 'passed'
+            print(f'{part}: {name} failed at first and {came} at the second try; the first log: {os.path.relpath(log)}')
         if self.failures:
             print('\nfailed:')
             shown = set()
@@ -205,8 +236,12 @@ class Lane:
                 code = -signal.SIGKILL
             if code is not None:
                 self.running.remove(job)
-                self.results.add_output(self.part, job, code, f'{self.part}, beside: ' if self.is_spare else '')
                 self.cpu += job.cpu
+                if not self.results.add_output(self.part, job, code, f'{self.part}, beside: ' if self.is_spare else ''):
+                    job.reset()
+                    job.tries -= 1
+                    self.waiting.append(job)
+                    continue
                 count += 1
         self.ended += count
         return count if self.waiting or self.running else None

@@ -53,6 +53,7 @@ from jobs import Job, Lane, Results, minutes, run_all, run_lane, run_one
 os.chdir(TOP)
 SHARED = os.path.join(os.path.dirname(TOP), 'shared')
 PARTS = ['tidy', 'unit', 'clang', 'tsan', 'smoke', 'install', 'interop', 'debian13', 'qif', 'bench', 'sim', 'fuzz']  # quick ones first
+TRIES = 2  # of whole programs, which live by clocks and beside other people's programs
 WITHOUT_SPARE = ('tidy', 'unit', 'sim')  # parts that nothing runs beside: what comes before the builds it needs, and itself
 
 SANE = {'ASAN_OPTIONS': 'detect_leaks=1:abort_on_error=1:strict_string_checks=1', 'TSAN_OPTIONS': 'halt_on_error=1:second_deadlock_stack=1',
@@ -156,7 +157,7 @@ def meson_tests(build, suites):
         name = t['name'] if kind == 'unit' or t['name'].startswith(kind) else f'{kind}_{t["name"]}'
         job = Job(f'{room}/{name} ({build})'.lstrip('/'), argv, t.get('workdir') or os.path.join(TOP, folder), {**SANE, **t['env']},
                   max(t['timeout'], {'unit': 120, 'fuzz': 120, 'smoke': 120, 'sim': 900}[kind]) * (slow if kind != 'sim' else 2),
-                  not t['is_parallel'])
+                  not t['is_parallel'], TRIES if names & {'smoke', 'threads'} else 1)
         job.priority, job.is_seeded = t['priority'], any(s.endswith(':seeded') or s == 'seeded' for s in t['suite'])
         jobs.append(job)
     return jobs
@@ -176,7 +177,7 @@ def scripts(folder, build, want=lambda name: True):
         if build in ('asan', 'tsan'):
             argv = ['setarch', '-R'] + argv
         jobs.append(Job(name.rsplit('.', 1)[0], argv, TOP, {'PLX_BUILD': os.path.join(TOP, BUILDS[build][0]), 'PYTHONUNBUFFERED': '1', **SANE},
-                        int(limit.group(1)) if limit else 600, is_alone))
+                        int(limit.group(1)) if limit else 600, is_alone, TRIES))
     return jobs
 
 
