@@ -81,7 +81,7 @@ def over_there(stack, p, o, say):
 def measured(p, o):
     plan = costs.plan(o.section, bool(o.port), not o.port or bool(o.kernel_address))
     cells = [names.parse(n) for s in plan['sections'] for n in s['cells']]
-    ready.check(p, cells, needs_client=not o.port)
+    ready.check(p, cells, needs_client=not o.port, with_peers=not o.port)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda n, frame: sys.exit(128 + n))
 
@@ -90,6 +90,7 @@ def measured(p, o):
 
     with contextlib.ExitStack() as stack:
         benches = over_there(stack, p, o, say) if o.port else here(stack, o, say)
+        ready.peers(p, cells if o.port else [])  # what is wrong with a card or an address is said before anybody waits for them
         first = next(iter(benches.values()))
         progress, load = costs.Progress(costs.steps(plan, o.runs), time.monotonic, say), os.getloadavg()[0]
         sections = costs.measure(plan, benches, o.runs, progress)

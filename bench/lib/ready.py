@@ -40,8 +40,8 @@ def make(p):
                     p.exit(1, f'{p.prog}: {" ".join(command)} failed; {log} says why\n')
 
 
-def check(p, cells, needs_client=True):
-    """needs_client: the generator runs here, too."""
+def check(p, cells, needs_client=True, with_peers=True):
+    """needs_client: the generator runs here, too. with_peers: other people's servers are made at once, which takes minutes; else peers() does it."""
     if os.cpu_count() < 2 and needs_client:
         p.exit(1, f'{p.prog}: this needs two CPUs: the server runs on CPU 0, the generator on CPU 1\n')
     if os.geteuid() != 0:
@@ -52,6 +52,11 @@ def check(p, cells, needs_client=True):
             servers.program(name)
     except servers.ServerError as e:
         p.exit(1, f'{p.prog}: {e}\n')
+    if with_peers:
+        peers(p, cells)
+
+
+def peers(p, cells):
     if any(not c.is_pollux for c in cells):
         if subprocess.run([servers.PEERS, 'make']).returncode != 0:
             p.exit(1, f'{p.prog}: tools/peers could not make the root with the other servers; what it said is above\n')

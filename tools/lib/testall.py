@@ -293,7 +293,15 @@ def part_fuzz(run):
     run.go(slow, 2 * run.jobs)  # half of it
 
 
+def has_peers(run):
+    """Other people's programs, made once per machine; that takes minutes, which no script should have to allow for."""
+    if 'peers' not in run.built:
+        run.built['peers'] = run.list or run.one('peers', ['tools/peers'])
+    return run.built['peers']
+
+
 def part_smoke(run):
+    has_peers(run)
     jobs = []
     for build in ('release', 'asan'):
         if run.build(build):
@@ -314,8 +322,7 @@ def part_interop(run):
     if os.getuid() != 0:
         run.results.add('interop', 'root', False, None, 'needs root: network namespaces, chroot. Run: sudo -E tools/test interop')
         return
-    peers = run.list or run.one('peers', ['tools/peers'])
-    if peers and run.build('release'):
+    if has_peers(run) and run.build('release'):
         run.go(scripts('tests/interop', 'release', lambda n: n.startswith('test_')), 1)
 
 
