@@ -1,7 +1,7 @@
 // squeeze.h -- a block of words that is nearly like another one, as the difference to it.
 //
-// What two objects of a kind do not have in common is little: a few counters, times, keys. The words that differ are named by
-// two levels of bitmaps (eight words to a group), and of each only the octets from its lowest to its highest that differ are kept.
+// What two objects of a kind do not have in common is little: a few counters, times, keys. Of each word that differs the distance to the one before is
+// kept, and its octets from the lowest to the highest that differ.
 // Nothing is lost, whatever the blocks hold: what was put in comes out.
 
 #ifndef PLX_BASE_SQUEEZE_H
@@ -13,11 +13,13 @@
 enum { PLX_SQUEEZE_SLACK = 8 }; // octets behind the text that may be written, and must be readable
 
 // The longest text for so many words, slack included.
-#define PLX_SQUEEZE_MAX(words) ((words)*9 + ((words) + 7) / 8 + ((words) + 63) / 64 + PLX_SQUEEZE_SLACK)
+#define PLX_SQUEEZE_MAX(words) (2 + (words)*9 + PLX_SQUEEZE_SLACK)
 
-// words: a multiple of 8. out has room for PLX_SQUEEZE_MAX(words). Returns the octets used, without the slack.
+// words: up to 65,535. out has room for PLX_SQUEEZE_MAX(words). Returns the octets used, without the slack.
 size_t plx_squeeze(const uint64_t *v, const uint64_t *pattern, size_t words, uint8_t *out);
 // The same pattern gives v again. Returns the octets read.
 size_t plx_unsqueeze(uint64_t *v, const uint64_t *pattern, size_t words, const uint8_t *in);
+// The same where v holds the pattern already.
+size_t plx_unsqueeze_onto(uint64_t *v, const uint8_t *in);
 
 #endif

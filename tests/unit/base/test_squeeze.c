@@ -31,16 +31,19 @@ static size_t round_trip(size_t words)
     memset(back, 0x5a, sizeof back);
     assert_int_equal(plx_unsqueeze(back, b, words, text), len);
     assert_memory_equal(back, a, words * sizeof *a);
+    memcpy(back, b, words * sizeof *b);
+    assert_int_equal(plx_unsqueeze_onto(back, text), len);
+    assert_memory_equal(back, a, words * sizeof *a);
     return len;
 }
 
-static void test_equal_is_a_bitmap(void **state)
+static void test_equal_is_a_count(void **state)
 {
     (void)state;
     memset(a, 7, sizeof a);
     memcpy(b, a, sizeof b);
-    assert_int_equal(round_trip(WORDS), WORDS / 64);
-    assert_int_equal(round_trip(8), 1);
+    assert_int_equal(round_trip(WORDS), 2);
+    assert_int_equal(round_trip(8), 2);
 }
 
 static void test_single_octets(void **state)
@@ -50,12 +53,28 @@ static void test_single_octets(void **state)
     memset(b, 0, sizeof b);
     for (size_t i = 0; i < WORDS; i += 37)
         for (unsigned bit = 0; bit < 64; bit++) {
+            size_t steps = i / 255; // words passed on the way, of three octets each
             a[i] = UINT64_C(1) << bit;
-            assert_int_equal(round_trip(WORDS), WORDS / 64 + 3);
+            assert_int_equal(round_trip(WORDS), 2 + 3 * steps + (i + 1 - 255 * steps > 3 ? 3 : 2));
             a[i] = 0;
         }
-    a[5] = UINT64_C(0x00ff000000ff0000); // from the third octet to the seventh
-    assert_int_equal(round_trip(WORDS), WORDS / 64 + 2 + 5);
+    a[2] = UINT64_C(0x00ff000000ff0000); // from the third octet to the seventh
+    assert_int_equal(round_trip(WORDS), 2 + 1 + 5);
+}
+
+// Two words at every distance from each other: in the shape, in an octet, beyond an octet.
+static void test_distances(void **state)
+{
+    (void)state;
+    memset(a, 0, sizeof a);
+    memset(b, 0, sizeof b);
+    a[0] = 1;
+    for (size_t gap = 1; gap < WORDS; gap++) {
+        a[gap] = UINT64_C(0x8000000000000000);
+        assert_int_equal(round_trip(WORDS),
+                         2 + 2 + 3 * ((gap - 1) / 255) + ((gap - 1) % 255 + 1 > 3 ? 3 : 2));
+        a[gap] = 0;
+    }
 }
 
 static void test_all_differ(void **state)
@@ -87,9 +106,8 @@ static void test_random(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_equal_is_a_bitmap),
-        cmocka_unit_test(test_single_octets),
-        cmocka_unit_test(test_all_differ),
+        cmocka_unit_test(test_equal_is_a_count), cmocka_unit_test(test_single_octets),
+        cmocka_unit_test(test_distances),        cmocka_unit_test(test_all_differ),
         cmocka_unit_test(test_random),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
