@@ -221,7 +221,7 @@ bool plx_frame_close_write(struct plx_wr *w, const struct plx_frame_close *f);
 // and the frame takes everything to the end of w: nothing may follow it in the packet, not even PADDING.
 uint8_t *plx_frame_stream_begin(struct plx_wr *w, uint64_t id, uint64_t offset, uint64_t want, bool fin,
                                 bool is_filling, size_t *len);
-// A stream that is one frame, from its first octet to FIN: the caller knows that it fits. Returns where its octets go.
+// A stream that is one frame, from its first octet to FIN: the caller knows that it fits behind a head of 17 octets. Returns where its octets go.
 uint8_t *plx_frame_stream_whole(struct plx_wr *w, uint64_t id, uint64_t len);
 uint8_t *plx_frame_crypto_begin(struct plx_wr *w, uint64_t offset, uint64_t want, size_t *len);
 // The same for data in one piece: returns how many octets went in; SIZE_MAX: nothing was written, not even the header.

@@ -25,10 +25,13 @@ static bool ranges_read(struct plx_rd *r, uint64_t count, uint64_t smallest)
 
 bool plx_frame_ack_read(struct plx_rd *r, uint8_t type, struct plx_frame_ack *f)
 {
-    f->largest = plx_rd_varint(r);
-    f->delay = plx_rd_varint(r);
-    f->range_count = plx_rd_varint(r);
-    f->first_range = plx_rd_varint(r);
+    struct plx_rd t = *r; // in registers
+
+    f->largest = plx_rd_varint(&t);
+    f->delay = plx_rd_varint(&t);
+    f->range_count = plx_rd_varint(&t);
+    f->first_range = plx_rd_varint(&t);
+    *r = t;
     if (r->is_short || f->first_range > f->largest || f->range_count > plx_rd_left(r) / 2)
         return false;
 
@@ -75,8 +78,27 @@ bool plx_ack_iter_next(struct plx_ack_iter *it, uint64_t *smallest, uint64_t *la
 
 // --- writing -----------------------------------------------------------------------------------------------
 
-bool plx_frame_ack_write(struct plx_wr *w, const struct plx_ranges *ranges, uint64_t delay,
-                         const struct plx_ecn_counts *ecn, unsigned ranges_max)
+enum { ONE_RANGE_MAX = 1 + 8 + 8 + 1 + 8 + 3 * 8 }; // octets of a frame with one range
+
+// Most of them: nothing is missing, and there is room.
+static void one_range_write(struct plx_wr *w, const struct plx_range *only, uint64_t delay,
+                            const struct plx_ecn_counts *ecn)
+{
+    uint8_t *p = w->p;
+
+    *p = ecn != NULL ? PLX_FRAME_ACK_ECN : PLX_FRAME_ACK;
+    p = plx_varint_put(plx_varint_put(p + 1, only->end - 1), delay);
+    *p = 0;
+    p = plx_varint_put(p + 1, only->end - 1 - only->first);
+    if (ecn != NULL)
+        p = plx_varint_put(plx_varint_put(plx_varint_put(p, ecn->ect0), ecn->ect1), ecn->ce);
+    w->p = p;
+}
+
+// Whatever they are.
+__attribute__((noinline)) static bool ranges_write(struct plx_wr *w, const struct plx_ranges *ranges,
+                                                   uint64_t delay, const struct plx_ecn_counts *ecn,
+                                                   unsigned ranges_max)
 {
     struct plx_wr t = *w;
     unsigned i = ranges->count, count = 0;
@@ -118,4 +140,13 @@ bool plx_frame_ack_write(struct plx_wr *w, const struct plx_ranges *ranges, uint
         plx_wr_varint(&t, ecn->ce);
     }
     return plx_frame_commit(w, &t);
+}
+
+bool plx_frame_ack_write(struct plx_wr *w, const struct plx_ranges *ranges, uint64_t delay,
+                         const struct plx_ecn_counts *ecn, unsigned ranges_max)
+{
+    if (ranges->count != 1 || delay > PLX_VARINT_MAX || plx_wr_left(w) < ONE_RANGE_MAX)
+        return ranges_write(w, ranges, delay, ecn, ranges_max);
+    one_range_write(w, &ranges->v[0], delay, ecn);
+    return true;
 }

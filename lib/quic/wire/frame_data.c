@@ -12,13 +12,16 @@ enum { STREAM_FIN = 1, STREAM_LEN = 2, STREAM_OFF = 4 };
 
 bool plx_frame_stream_read(struct plx_rd *r, uint8_t type, struct plx_frame_stream *f)
 {
-    f->id = plx_rd_varint(r);
-    f->offset = type & STREAM_OFF ? plx_rd_varint(r) : 0;
-    f->len = type & STREAM_LEN ? plx_rd_varint(r) : plx_rd_left(r);
-    f->data = plx_rd_bytes(r, f->len);
+    struct plx_rd t = *r; // in registers
+
+    f->id = plx_rd_varint(&t);
+    f->offset = type & STREAM_OFF ? plx_rd_varint(&t) : 0;
+    f->len = type & STREAM_LEN ? plx_rd_varint(&t) : plx_rd_left(&t);
+    f->data = plx_rd_bytes(&t, f->len);
     f->fin = type & STREAM_FIN;
+    *r = t;
     //= rfc9000 19.8 "Receipt of a frame that exceeds this limit MUST be treated as a connection error of type FRAME_ENCODING_ERROR or FLOW_CONTROL_ERROR"
-    return !r->is_short && f->offset + f->len <= PLX_VARINT_MAX;
+    return !t.is_short && f->offset + f->len <= PLX_VARINT_MAX;
 }
 
 bool plx_frame_crypto_read(struct plx_rd *r, struct plx_frame_crypto *f)
@@ -48,10 +51,13 @@ static uint64_t fit(uint64_t want, size_t room, size_t *len_len)
 
 uint8_t *plx_frame_stream_whole(struct plx_wr *w, uint64_t id, uint64_t len)
 {
-    plx_wr_u8(w, PLX_FRAME_STREAM | STREAM_LEN | STREAM_FIN);
-    plx_wr_varint(w, id);
-    plx_wr_varint(w, len);
-    return plx_wr_skip(w, len);
+    uint8_t *p = w->p;
+
+    plx_check(plx_wr_left(w) >= 1 + 8 + 8 + len);
+    *p = PLX_FRAME_STREAM | STREAM_LEN | STREAM_FIN;
+    p = plx_varint_put(plx_varint_put(p + 1, id), len);
+    w->p = p + len;
+    return p;
 }
 
 uint8_t *plx_frame_stream_begin(struct plx_wr *w, uint64_t id, uint64_t offset, uint64_t want, bool fin,

@@ -203,13 +203,14 @@ void plx_pkt_length_patch(const struct plx_pkt_built *b, size_t pn_and_payload_l
     plx_store_be16(b->length_at, (uint16_t)(0x4000 | pn_and_payload_len));
 }
 
-bool plx_pkt_write_short(struct plx_wr *w, const struct plx_cid *dcid, bool spin, bool key_phase, uint64_t pn,
-                         uint8_t pn_len, struct plx_pkt_built *out)
+// Where there may not be room for it.
+__attribute__((noinline)) static bool short_write_tight(struct plx_wr *w, const struct plx_cid *dcid,
+                                                        uint8_t first, uint64_t pn, uint8_t pn_len,
+                                                        struct plx_pkt_built *out)
 {
     struct plx_wr t = *w;
 
-    plx_wr_u8(&t,
-              (uint8_t)(FIXED_BIT | (spin ? SPIN_BIT : 0) | (key_phase ? KEY_PHASE_BIT : 0) | (pn_len - 1)));
+    plx_wr_u8(&t, first);
     plx_wr_bytes(&t, dcid->bytes, dcid->len);
     uint8_t *pn_at = t.p;
     number_write(&t, pn, pn_len);
@@ -217,6 +218,26 @@ bool plx_pkt_write_short(struct plx_wr *w, const struct plx_cid *dcid, bool spin
         return false;
     *out = (struct plx_pkt_built){.first = w->p, .pn = pn_at, .length_at = NULL, .pn_len = pn_len};
     *w = t;
+    return true;
+}
+
+// As a rule there is room for the longest: then all that an ID may be is copied, and as much as a number may be stored, and what is too much
+// of either is written over by what follows.
+bool plx_pkt_write_short(struct plx_wr *w, const struct plx_cid *dcid, bool spin, bool key_phase, uint64_t pn,
+                         uint8_t pn_len, struct plx_pkt_built *out)
+{
+    uint8_t *p = w->p, first = (uint8_t)(FIXED_BIT | (spin ? SPIN_BIT : 0) | (key_phase ? KEY_PHASE_BIT : 0) |
+                                         (pn_len - 1));
+
+    plx_check(pn_len >= 1 && pn_len <= 4);
+    if (__builtin_expect(plx_wr_left(w) < 1 + PLX_CID_MAX + 4, 0))
+        return short_write_tight(w, dcid, first, pn, pn_len, out);
+    *p = first;
+    memcpy(p + 1, dcid->bytes, PLX_CID_MAX);
+    p += 1 + dcid->len;
+    plx_store_be32(p, (uint32_t)pn << (32 - 8 * pn_len));
+    *out = (struct plx_pkt_built){.first = w->p, .pn = p, .length_at = NULL, .pn_len = pn_len};
+    w->p = p + pn_len;
     return true;
 }
 
