@@ -208,16 +208,12 @@ static void on_ref_lost(void *arg, const struct plx_ref *ref)
     l->r->events->on_lost(l->r->arg, l->id, ref);
 }
 
-void plx_recovery_detect(struct plx_recovery *r, struct plx_space *sp, enum plx_space_id id, plx_time now,
-                         struct plx_loss *loss)
+// Something is still under way.
+__attribute__((noinline)) static void detect(struct plx_recovery *r, struct plx_space *sp,
+                                             enum plx_space_id id, plx_time now, struct plx_loss *loss)
 {
     struct lost_arg arg = {r, id};
 
-    if (sp->sent.outstanding == 0) { // between two requests all has come home
-        *loss = (struct plx_loss){0};
-        sp->loss_at = PLX_NEVER;
-        return;
-    }
     //= rfc9002 7.6.1 "(smoothed_rtt + max(4*rttvar, kGranularity) + max_ack_delay) * kPersistentCongestionThreshold"
     plx_dur persistent =
         plx_dur_mul(plx_dur_add(plx_rtt_pto(&r->rtt), r->peer_max_ack_delay), PLX_PERSISTENT_THRESHOLD);
@@ -241,6 +237,17 @@ void plx_recovery_detect(struct plx_recovery *r, struct plx_space *sp, enum plx_
         //= rfc9002 5.2 "Endpoints SHOULD set the min_rtt to the newest RTT sample after persistent congestion is established"
         r->rtt.min = r->rtt.latest;
     }
+}
+
+void plx_recovery_detect(struct plx_recovery *r, struct plx_space *sp, enum plx_space_id id, plx_time now,
+                         struct plx_loss *loss)
+{
+    if (sp->sent.outstanding > 0) {
+        detect(r, sp, id, now, loss);
+        return;
+    }
+    *loss = (struct plx_loss){0}; // between two requests all has come home
+    sp->loss_at = PLX_NEVER;
 }
 
 static void ecn_check(struct plx_recovery *r, struct plx_space *sp, const struct plx_frame_ack *ack,
@@ -270,7 +277,8 @@ static void cc_on_acked(struct plx_recovery *r, const struct plx_space *sp, enum
 
     if (a->bytes + a->bytes_limited > 0)
         r->cc.ops->on_ack(&r->cc, &cc);
-    plx_pacer_set_rate(&r->pacer, r->cc.cwnd, r->rtt.smoothed, plx_cc_is_slow_start(&r->cc), now);
+    if (r->pacer.is_enabled)
+        plx_pacer_set_rate(&r->pacer, r->cc.cwnd, r->rtt.smoothed, plx_cc_is_slow_start(&r->cc), now);
 }
 
 // What was newly acknowledged is counted; now everybody hears of it.
