@@ -140,8 +140,6 @@ bool plx_acks_is_duplicate(const struct plx_acks *a, uint64_t pn)
 
 static void ecn_count(struct plx_acks *a, uint8_t ecn)
 {
-    if (ecn == 0)
-        return;
     a->has_ecn = true;
     a->ecn.ect0 += ecn == ECT0;
     a->ecn.ect1 += ecn == ECT1;
@@ -186,13 +184,17 @@ static bool is_urgent(const struct plx_acks *a, uint64_t pn, uint8_t ecn)
 void plx_acks_on_received(struct plx_acks *a, uint64_t pn, bool is_ack_eliciting, uint8_t ecn, plx_time now)
 {
     plx_debug(!plx_acks_is_duplicate(a, pn));
-    if (pn >= a->end) {
+    if (pn == a->end) { // in order: its bit is written, whatever it was
+        a->end = pn + 1;
+        a->largest_at = now;
+    } else if (pn > a->end) {
         window_slide(a, pn + 1);
         a->largest_at = now;
     }
     window_set(a, pn);
     ranges_add(a, pn);
-    ecn_count(a, ecn);
+    if (ecn != 0)
+        ecn_count(a, ecn);
     //= rfc9000 13.2.1 "an endpoint MAY choose not to send an ACK frame with outgoing frames until an ack-eliciting packet has been received"
     if (!is_ack_eliciting)
         return;

@@ -2,6 +2,8 @@
 
 #include "quic/stream/streams_int.h"
 
+#include "base/pool.h"
+
 // --- acknowledged ------------------------------------------------------------------------------------------
 
 __attribute__((noinline)) static void on_part_acked(struct plx_streams *ss, struct plx_stream *s,
@@ -72,6 +74,8 @@ __attribute__((noinline)) static void on_ctl_acked(struct plx_streams *ss, const
 
 // What an acknowledgement ends was last touched a round trip ago, and many streams do not stay in the cache that long. So of those behind the
 // present one the stream is asked for first and then, through it, what its owner has made of it; the next requests will take the same objects.
+// As long as all streams of the core are few they do stay, and asking would be for nothing.
+enum { STREAMS_CACHED = 2048 /* seven lines each, with their requests: about the second cache */ };
 enum { AHEAD_STREAM = 4, AHEAD_USER = 2, USER_LEN = 3 * 64 };
 
 // p may be NULL, which is asked for like anything else: a wasted line costs less than the branch.
@@ -93,11 +97,12 @@ static void ahead(struct plx_streams *ss, const struct plx_ref *refs, unsigned c
 
 unsigned plx_streams_on_frames_acked(struct plx_streams *ss, const struct plx_ref *refs, unsigned count)
 {
+    bool is_far = plx_pool_in_use(ss->pool) > STREAMS_CACHED;
     unsigned n = 0;
 
     streams_enter(ss);
     do {
-        if (count - n > AHEAD_USER)
+        if (is_far && count - n > AHEAD_USER)
             ahead(ss, refs + n, count - n);
         struct plx_stream *s = stream_of_ref(ss, refs[n].id);
         if (s != NULL && s->message == PLX_MESSAGE_SENT)
