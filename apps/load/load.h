@@ -76,17 +76,20 @@ struct load_conn {
         is_blocked /* the server allows no stream now */, is_ours /* we closed it */, was_goaway;
 };
 
-struct load_slot {          // a request in flight
+struct load_slot {          // a request in flight: one line of memory
     struct load_conn *conn; // NULL: free
     const struct load_item *item;
-    struct plx_h3_req *req;
-    struct plx_stream *stream; // hq
+    union {
+        struct plx_h3_req *req;
+        struct plx_stream *stream; // hq
+    };
     plx_time due, sent, first;
     uint64_t received;
     uint32_t crc;
     uint16_t status;
     bool is_complete, is_cancelled;
 };
+_Static_assert(sizeof(struct load_slot) == 64, "one line");
 
 // Answers that differ in nothing that is reported: in one breath to requests of one breath most are like that. They are counted here, and
 // judged, and put into the figures, once.
@@ -139,6 +142,7 @@ struct load_worker {
     uint32_t conn_count, slot_count;
     struct load_conns ready, unused;
     struct load_slot *slots, **free_slots;
+    void *slots_memory; // slots, and what brings them to the beginning of a line
     uint32_t free_count, in_flight, opening, open;
     uint32_t missing;         // connections to be opened as soon as may be
     uint32_t missing_later;   // after a pause, because the last attempts failed

@@ -101,6 +101,8 @@ static bool make_engine(struct load *l, char *err, size_t err_len)
     cfg.handshakes_max = (uint32_t)(conns < 4096 ? conns + 512 : 4608);
     cfg.streams_max = (uint32_t)(conns * (2 * o->streams + 16) + 16384);
     cfg.no_pacing = !has_uploads(l);
+    cfg.no_ecn =
+        cfg.no_pacing; // marks on what is so small would slow down nothing. Those of the server are counted and reported all the same
     cfg.no_udp_check = true;
     cfg.stream_window = 1 << 20;
     cfg.conn_window = 16 << 20;

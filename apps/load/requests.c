@@ -179,9 +179,9 @@ void load_slots_time_out(struct load_worker *w, plx_time now)
         if (s->conn == NULL || s->is_cancelled || now.ns < s->sent.ns + w->load->opts.timeout.ns)
             continue;
         s->is_cancelled = true; // on_closed (or its like) follows and counts it
-        if (s->req != NULL)
+        if (!w->load->opts.hq && s->req != NULL)
             plx_h3_cancel(s->req, PLX_H3_REQUEST_CANCELLED);
-        if (s->stream != NULL) {
+        if (w->load->opts.hq && s->stream != NULL) {
             plx_stream_reset(s->stream, PLX_H3_REQUEST_CANCELLED);
             plx_stream_stop_sending(s->stream, PLX_H3_REQUEST_CANCELLED);
         }

@@ -249,9 +249,9 @@ void load_finish_if_done(struct load_worker *w)
     w->phase = PHASE_DONE; // from here on nothing is sent
     for (uint32_t i = 0; i < w->slot_count && w->in_flight > 0; i++)
         if (w->slots[i].conn != NULL) {
-            if (w->slots[i].req != NULL)
+            if (!l->opts.hq && w->slots[i].req != NULL)
                 plx_h3_req_set_user(w->slots[i].req, NULL);
-            if (w->slots[i].stream != NULL)
+            if (l->opts.hq && w->slots[i].stream != NULL)
                 plx_stream_set_user(w->slots[i].stream, NULL);
             load_slot_fail(&w->slots[i], ERROR_timeout);
         }
@@ -299,10 +299,10 @@ bool load_worker_init(struct load_worker *w, struct load *l, uint16_t index)
     w->first_conn = load_at_step(
         l->start, (w->conn_interval_ns > 0 ? w->conn_interval_ns : w->churn_interval_ns) / n, index);
     w->conns = calloc(w->conn_count + 1u, sizeof *w->conns);
-    w->slots = calloc(w->slot_count + 1u, sizeof *w->slots);
+    w->slots_memory = calloc(w->slot_count + 1u, sizeof *w->slots);
     w->free_slots = calloc(w->slot_count + 1u, sizeof(void *));
     w->again = calloc(w->slot_count + 1u, sizeof *w->again);
-    if (w->conns == NULL || w->slots == NULL || w->free_slots == NULL || w->again == NULL ||
+    if (w->conns == NULL || w->slots_memory == NULL || w->free_slots == NULL || w->again == NULL ||
         !report_init(&w->report))
         return false;
     w->report.workers = 1;
@@ -310,6 +310,9 @@ bool load_worker_init(struct load_worker *w, struct load *l, uint16_t index)
         w->conns[i].worker = w;
         TAILQ_INSERT_TAIL(&w->unused, &w->conns[i], ready);
     }
+    // Each on a line of its own: there is one more than are used.
+    w->slots = (struct load_slot *)(((uintptr_t)w->slots_memory + sizeof *w->slots - 1) &
+                                    ~(uintptr_t)(sizeof *w->slots - 1));
     for (uint32_t i = w->slot_count; i > 0; i--)
         w->free_slots[w->free_count++] = &w->slots[i - 1];
     return load_mix_blocks(w);
@@ -320,7 +323,7 @@ void load_worker_fini(struct load_worker *w)
     load_mix_blocks_free(w);
     report_fini(&w->report);
     free(w->conns);
-    free(w->slots);
+    free(w->slots_memory);
     free(w->free_slots);
     free(w->again);
     free(w->session);

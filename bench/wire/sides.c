@@ -27,7 +27,7 @@ struct plx_engine *sides_engine(const struct sides_cfg *cfg, plx_time now, uint6
     e.retry = PLX_RETRY_NEVER;
     e.insecure = true;
     e.h3 = cfg->handler;
-    e.no_pacing = cfg->listen == NULL; // as plx-load
+    e.no_pacing = e.no_ecn = cfg->listen == NULL; // as plx-load
     if (cfg->listen != NULL) {
         e.workers = cfg->workers;
         e.listen = cfg->listen;
