@@ -223,6 +223,7 @@ void plx_h3_conn_free(struct plx_h3_conn *c, uint64_t code, bool is_peer)
     while ((node = plx_list_first(&c->requests)) != NULL) {
         struct plx_h3_req *req = PLX_CONTAINER(node, struct plx_h3_req, node);
         bool has_answer = !c->is_server && req->rx == MESSAGE_DONE && req->tx == MESSAGE_DONE;
+        plx_h3_req_unfold(req);
         if (req->close_code == 0 && !has_answer) {
             req->close_code = code;
             req->is_peer = is_peer;
@@ -275,9 +276,14 @@ static inline void settle(struct plx_h3_conn *c)
         settle_due(c);
 }
 
+// All of it, whatever is to happen.
 static struct plx_h3_req *as_request(struct plx_h3_stream *hs)
 {
-    return hs->kind == STREAM_REQUEST ? PLX_CONTAINER(hs, struct plx_h3_req, s) : NULL;
+    if (hs->kind != STREAM_REQUEST)
+        return NULL;
+    struct plx_h3_req *req = PLX_CONTAINER(hs, struct plx_h3_req, s);
+    plx_h3_req_unfold(req);
+    return req;
 }
 
 // One of ours that must live as long as the connection (RFC 9114 section 6.2.1, RFC 9204 section 4.2).
@@ -350,7 +356,7 @@ size_t plx_h3_on_message(struct plx_h3_conn *c, struct plx_h3_stream *hs, const 
 __attribute__((noinline)) static size_t on_other_answer(struct plx_h3_conn *c, struct plx_h3_stream *hs,
                                                         const uint8_t *data, size_t len, bool *is_gone)
 {
-    struct plx_h3_req *req = PLX_CONTAINER(hs, struct plx_h3_req, s);
+    struct plx_h3_req *req = as_request(hs);
     enum plx_whole whole = PLX_WHOLE_NO;
     size_t left = 0;
 

@@ -90,15 +90,16 @@ enum wait {
 };
 
 struct plx_h3_req {
-    // --- both halves
+    // --- line 0: both halves, the program, and all there is of a request that is lean
     struct plx_h3_stream s;
     struct plx_list node; // in conn->requests
     uint8_t rx, tx;       // enum message_state
     uint8_t wait;         // enum wait
     bool is_head, is_connect;
     bool is_announced; // the program knows it: on_closed is due
-    bool is_peer;      // close_code came from the peer
+    bool is_lean;      // what is behind this line means nothing: plx_h3_req_unfold() first
     bool has_fin;      // the peer's last octet has been taken
+    void *user;        // the program's
     // --- receiving
     struct plx_framing framing;
     struct plx_stash stash;  // a field section that is cut or blocked
@@ -110,8 +111,8 @@ struct plx_h3_req {
     struct plx_buf pending; // accepted, but the transport had no room: goes first; data NULL: nothing
     bool is_pending_fin;
     bool is_early; // server: it came in early data (here, where there is room)
-    // --- the program
-    void *user;
+    bool is_peer;  // close_code came from the peer
+    // --- the end
     uint64_t close_code; // 0: nothing went wrong so far
 };
 
@@ -215,6 +216,15 @@ void plx_h3_goaway_on(struct plx_h3_conn *c, uint64_t id);
 // --- request.c ---------------------------------------------------------------------------------------------
 
 struct plx_h3_req *plx_h3_req_new(struct plx_h3_conn *c, void *ts, uint64_t id);
+// A client's that leaves whole and expects an answer in one piece: lean until something else happens. Whatever may be the first to happen unfolds it:
+// the events of its stream but for an answer that was seen before, its failure, its end.
+struct plx_h3_req *plx_h3_req_new_lean(struct plx_h3_conn *c);
+void plx_h3_req_unfold_lean(struct plx_h3_req *req);
+static inline void plx_h3_req_unfold(struct plx_h3_req *req)
+{
+    if (req->is_lean)
+        plx_h3_req_unfold_lean(req);
+}
 void plx_h3_req_free(struct plx_h3_req *req);
 // The same for one whose whole answer was taken as such: it holds nothing, and its program has heard the last of it.
 static inline void plx_h3_req_gone(struct plx_h3_req *req)

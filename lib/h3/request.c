@@ -8,6 +8,7 @@
 
 enum { LINE = 64 };
 _Static_assert(sizeof(struct plx_h3_req) > 2 * LINE && sizeof(struct plx_h3_req) <= 3 * LINE, "three lines");
+_Static_assert(offsetof(struct plx_h3_req, framing) == LINE, "what is lean fills one line");
 
 // --- states (message_state.def) ----------------------------------------------------------------------------
 
@@ -50,22 +51,51 @@ bool plx_h3_tx_on(struct plx_h3_req *req, enum message_event ev)
 
 // --- life --------------------------------------------------------------------------------------------------
 
-struct plx_h3_req *plx_h3_req_new(struct plx_h3_conn *c, void *ts, uint64_t id)
+static inline struct plx_h3_req *req_begin(struct plx_h3_conn *c, void *ts, uint64_t id)
 {
     struct plx_h3_req *req = plx_pool_take(c->env->streams);
     if (req == NULL)
         return NULL;
-    // Line by line: as a whole it would be a loop.
     memset(req, 0, LINE);
-    memset((uint8_t *)req + LINE, 0, LINE);
-    memset((uint8_t *)req + 2 * LINE, 0, sizeof *req - 2 * LINE);
     req->s = (struct plx_h3_stream){.conn = c, .ts = ts, .id = id, .kind = STREAM_REQUEST};
     req->rx = req->tx = MESSAGE_HEAD;
-    req->content_length = PLX_H3_LENGTH_UNKNOWN;
     plx_list_init(&req->node);
-    plx_list_init(&req->blocked);
     plx_list_add_tail(&c->requests, &req->node);
     return req;
+}
+
+// Line by line: as a whole it would be a loop.
+static inline void rest_init(struct plx_h3_req *req)
+{
+    memset((uint8_t *)req + LINE, 0, LINE);
+    memset((uint8_t *)req + 2 * LINE, 0, sizeof *req - 2 * LINE);
+    req->content_length = PLX_H3_LENGTH_UNKNOWN;
+    plx_list_init(&req->blocked);
+}
+
+struct plx_h3_req *plx_h3_req_new(struct plx_h3_conn *c, void *ts, uint64_t id)
+{
+    struct plx_h3_req *req = req_begin(c, ts, id);
+    if (req != NULL)
+        rest_init(req);
+    return req;
+}
+
+struct plx_h3_req *plx_h3_req_new_lean(struct plx_h3_conn *c)
+{
+    struct plx_h3_req *req = req_begin(c, NULL, 0);
+    if (req == NULL)
+        return NULL;
+    req->is_lean = true;
+    if (PLX_IS_DEBUG) // whoever looks there shall notice
+        memset((uint8_t *)req + LINE, 0xa5, sizeof *req - LINE);
+    return req;
+}
+
+void plx_h3_req_unfold_lean(struct plx_h3_req *req)
+{
+    req->is_lean = false;
+    rest_init(req);
 }
 
 static void unblock(struct plx_h3_req *req)
@@ -90,6 +120,7 @@ void plx_h3_req_free(struct plx_h3_req *req)
     struct plx_h3_conn *c = req->s.conn;
     bool is_whole = req->rx == MESSAGE_DONE && req->tx == MESSAGE_DONE;
 
+    plx_h3_req_unfold(req);
     // The end of the connection, however friendly, does not make half an exchange a whole one.
     if (!is_whole && c->state == CONN_FREED && req->close_code == PLX_H3_NO_ERROR)
         req->close_code = PLX_H3_REQUEST_CANCELLED;
@@ -115,6 +146,7 @@ void plx_h3_rx_abandon(struct plx_h3_req *req, uint64_t code, bool tell_peer)
 
     if (plx_h3_rx_is_over(req))
         return;
+    plx_h3_req_unfold(req);
     req->rx = MESSAGE_ABANDONED;
     req->wait = WAIT_NONE;
     unblock(req);
@@ -130,6 +162,7 @@ void plx_h3_tx_abandon(struct plx_h3_req *req, uint64_t code)
 
     if (req->tx == MESSAGE_ABANDONED)
         return;
+    plx_h3_req_unfold(req);
     req->tx = MESSAGE_ABANDONED;
     c->io->reset(c->io_arg, req->s.ts, code);
     pending_drop(req);
@@ -137,6 +170,7 @@ void plx_h3_tx_abandon(struct plx_h3_req *req, uint64_t code)
 
 void plx_h3_req_fail(struct plx_h3_req *req, uint64_t code, uint64_t heard, bool is_peer)
 {
+    plx_h3_req_unfold(req);
     if (req->close_code == 0) {
         req->close_code = heard;
         req->is_peer = is_peer;
@@ -193,7 +227,7 @@ uint64_t plx_h3_req_id(const struct plx_h3_req *req)
 
 bool plx_h3_req_is_early(const struct plx_h3_req *req)
 {
-    return req->is_early;
+    return !req->is_lean && req->is_early;
 }
 
 uint64_t plx_h3_req_unsent(const struct plx_h3_req *req)
@@ -202,7 +236,7 @@ uint64_t plx_h3_req_unsent(const struct plx_h3_req *req)
 
     if (!plx_h3_conn_is_open(c) || req->s.ts == NULL)
         return 0;
-    return c->io->unsent(c->io_arg, req->s.ts) + req->pending.len;
+    return c->io->unsent(c->io_arg, req->s.ts) + (req->is_lean ? 0 : req->pending.len);
 }
 
 void plx_h3_req_notify(struct plx_h3_req *req, uint64_t below)

@@ -426,7 +426,7 @@ enum plx_err plx_h3_request_block(struct plx_h3_conn *c, struct plx_h3_block *bl
         return PLX_ERR_INVALID;
     if (c->is_early && !info->is_safe)
         return PLX_ERR_AGAIN;
-    struct plx_h3_req *req = plx_h3_req_new(c, NULL, 0);
+    struct plx_h3_req *req = plx_h3_req_new_lean(c);
     if (req == NULL)
         return PLX_ERR_NOMEM;
     uint16_t count = plx_h3_block_bufs(block, false, bufs);

@@ -155,7 +155,8 @@ static inline bool known_is_taken(struct plx_h3_req *req, const uint8_t *body, s
 {
     struct plx_h3_conn *c = req->s.conn;
 
-    if (c->handler->on_answer == NULL || req->tx != MESSAGE_DONE || req->pending.data != NULL)
+    if (c->handler->on_answer == NULL || req->tx != MESSAGE_DONE ||
+        (!req->is_lean && req->pending.data != NULL))
         return false;
     req->rx = MESSAGE_DONE;
     if (!c->handler->on_answer(req, head, body, body_len)) {

@@ -76,7 +76,7 @@ __attribute__((noinline)) static void on_ctl_acked(struct plx_streams *ss, const
 // present one the stream is asked for first and then, through it, what its owner has made of it; the next requests will take the same objects.
 // As long as all streams of the core are few they do stay, and asking would be for nothing.
 enum { STREAMS_CACHED = 2048 /* seven lines each, with their requests: about the second cache */ };
-enum { AHEAD_STREAM = 4, AHEAD_USER = 2, USER_LEN = 3 * 64 };
+enum { AHEAD_STREAM = 4, AHEAD_USER = 2, LINE = 64, USER_LEN = 3 * LINE };
 
 // p may be NULL, which is asked for like anything else: a wasted line costs less than the branch.
 static inline void fetch(const void *p, size_t len)
@@ -92,7 +92,7 @@ static void ahead(struct plx_streams *ss, const struct plx_ref *refs, unsigned c
     if (count > AHEAD_STREAM && plx_slot_is_stream(s = stream_of_ref(ss, refs[AHEAD_STREAM].id)))
         fetch(s, offsetof(struct plx_stream, flow));
     if (count > AHEAD_USER && plx_slot_is_stream(s = stream_of_ref(ss, refs[AHEAD_USER].id)))
-        fetch(s->user, USER_LEN);
+        fetch(s->user, ss->is_server ? USER_LEN : LINE); // a client's request is lean
 }
 
 unsigned plx_streams_on_frames_acked(struct plx_streams *ss, const struct plx_ref *refs, unsigned count)

@@ -336,9 +336,144 @@ static void test_known_answers(void **state)
     }
 }
 
+// --- requests of one line ------------------------------------------------------------------------------------------
+
+static void does_nothing(struct plx_h3_req *req)
+{
+    assert_false(plx_h3_req_is_early(req));
+    (void)plx_h3_req_unsent(req);
+    assert_true(req->is_lean);
+}
+static void is_cancelled(struct plx_h3_req *req)
+{
+    plx_h3_cancel(req, PLX_H3_REQUEST_CANCELLED);
+}
+static void is_told_to_stop(struct plx_h3_req *req)
+{
+    plx_h3_on_stop_sending(plx_h3_req_conn(req), &req->s, 0x1234);
+}
+static void is_reset(struct plx_h3_req *req)
+{
+    plx_h3_on_reset(plx_h3_req_conn(req), &req->s, 0x1234);
+}
+static void has_room(struct plx_h3_req *req)
+{
+    plx_h3_on_writable(plx_h3_req_conn(req), &req->s);
+    assert_false(req->is_lean);
+}
+static void says_more(struct plx_h3_req *req)
+{
+    assert_int_equal(plx_h3_send_body(req, (struct plx_buf){"x", 1, NULL}, true), PLX_ERR_INVALID);
+    assert_int_equal(plx_h3_send_trailers(req, NULL, 0), PLX_ERR_INVALID);
+    plx_h3_resume(req);
+}
+static void server_leaves(struct plx_h3_req *req)
+{
+    plx_h3_goaway_on(plx_h3_req_conn(req), 0);
+}
+
+static enum plx_err ask_prepared(const char *path, struct plx_h3_req **req)
+{
+    const struct plx_h3_head head = {.method = SPAN("GET"),
+                                     .scheme = SPAN("https"),
+                                     .authority = SPAN("a"),
+                                     .path = {(const uint8_t *)path, strlen(path)}};
+    struct plx_h3_block *block = plx_h3_block_new_request(&head, (struct plx_buf){NULL, 0, NULL});
+
+    assert_non_null(block);
+    a.client[0] = (struct exchange){.path = ""};
+    enum plx_err err = plx_h3_request_block(w.side[CLIENT].conn, block, &a.client[0], req);
+    plx_h3_block_free(block); // until it was sent it is used
+    a.client[0].req = *req;
+    return err;
+}
+
+// A prepared request holds nothing but its first line. What the others would hold is there as soon as anything asks, whatever it is. (With
+// PLX_DEBUG what is there before is no zeros.)
+static void test_lean_requests(void **state)
+{
+    static const struct {
+        const char *path;
+        size_t piece_max; // 1: nothing comes whole
+        void (*act)(struct plx_h3_req *req);
+        uint16_t status;
+        size_t body_len;
+        unsigned interims, ends;
+        uint64_t code;
+        bool is_peer;
+    } row[] = {
+        {"/block", 0, does_nothing, 200, 8, 0, 1, PLX_H3_NO_ERROR, false},
+        {"/block", 1, does_nothing, 200, 8, 0, 1, PLX_H3_NO_ERROR, false},
+        {"/block", 0, has_room, 200, 8, 0, 1, PLX_H3_NO_ERROR, false},
+        {"/block", 0, says_more, 200, 8, 0, 1, PLX_H3_NO_ERROR, false},
+        {"/204", 0, does_nothing, 204, 0, 0, 1, PLX_H3_NO_ERROR, false},
+        {"/interim", 0, does_nothing, 200, 5, 1, 1, PLX_H3_NO_ERROR, false},
+        {"/interim", 1, does_nothing, 200, 5, 1, 1, PLX_H3_NO_ERROR, false},
+        {"/never", 0, is_cancelled, 0, 0, 0, 0, PLX_H3_REQUEST_CANCELLED, false},
+        {"/never", 0, is_reset, 0, 0, 0, 0, 0x1234, true},
+        {"/never", 0, is_told_to_stop, 0, 0, 0, 0, 0x1234, true},
+        {"/never", 0, server_leaves, 0, 0, 0, 0, PLX_H3_REQUEST_REJECTED, true},
+        {"/never", 0, does_nothing, 0, 0, 0, 0, PLX_H3_INTERNAL_ERROR, true}, // the connection ends
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+        struct plx_h3_req *req;
+        const struct exchange *x = &a.client[0];
+        world_init(&w, 1 + i, row[i].piece_max, NULL, &app_client, &app_server);
+        app_init(&a);
+        world_run(&w, 1000);
+        assert_int_equal(ask_prepared(row[i].path, &req), PLX_OK);
+        assert_true(req->is_lean);
+        row[i].act(req);
+        for (unsigned n = 0; n < 20; n++) {
+            world_run(&w, 1000);
+            app_tick();
+        }
+        world_fini(&w, PLX_H3_INTERNAL_ERROR);
+        EXPECT_ROW(i, x->status == row[i].status && x->body_len == row[i].body_len);
+        EXPECT_ROW(i, x->interims == row[i].interims && x->ends == row[i].ends);
+        EXPECT_ROW(i, x->closes == 1 && x->code == row[i].code && x->is_peer == row[i].is_peer);
+        app_fini(&a);
+    }
+}
+
+// An answer like the last one is taken without them ever being there; what is not known, without a stream, or not wanted whole, is not.
+static void test_lean_to_the_end(void **state)
+{
+    struct plx_h3_handler client = app_client;
+    struct plx_h3_req *req;
+
+    (void)state;
+    client.on_answer = leaving_on_answer;
+    leave = LEAVE_NOT;
+    answers_taken = 0;
+    world_init(&w, 1, 0, NULL, &client, &app_server);
+    app_init(&a);
+    world_run(&w, 1000);
+    for (unsigned n = 0; n < 8; n++) {
+        assert_int_equal(ask_prepared(n == 6 ? "/none" : "/block", &req), PLX_OK);
+        a.client[0].is_slow = n == 5;
+        for (unsigned k = 0; k < 20; k++) {
+            world_run(&w, 1000);
+            app_tick();
+        }
+        assert_int_equal(a.client[0].closes, 1);
+        assert_int_equal(a.client[0].ends, 1);
+        assert_int_equal(a.client[0].status, n == 6 ? 404 : 200);
+    }
+    assert_int_equal(answers_taken, 3); // the fourth, the fifth, and the last
+    w.side[CLIENT].bidi_max = 1;
+    assert_int_equal(ask_prepared("/block", &req), PLX_ERR_AGAIN);
+    assert_int_equal(plx_h3_conn_open_requests(w.side[CLIENT].conn), 0);
+    world_fini(&w, PLX_H3_NO_ERROR);
+    app_fini(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_lean_requests),    cmocka_unit_test(test_lean_to_the_end),
         cmocka_unit_test(test_arrows),           cmocka_unit_test(test_grease),
         cmocka_unit_test(test_extended_connect), cmocka_unit_test(test_peer_limit),
         cmocka_unit_test(test_block_life),       cmocka_unit_test(test_request_block),
