@@ -135,6 +135,10 @@ static void streams_on_closed(void *arg, struct plx_stream *s)
 {
     struct plx_conn *c = arg;
     c->env->stats.streams_closed++;
+    // Who wants answers and has taken his name off a stream has heard all of it. The end of a connection is another matter: it is told with
+    // whatever stream is the first.
+    if (c->streams.wants_answers && s->user == NULL && !conn_is_winding_down(c))
+        return;
     EVENT(c)->on_stream_closed(ARG(c), c, s);
 }
 static void streams_on_available(void *arg, bool is_uni)

@@ -174,7 +174,7 @@ struct plx_conn_client_cfg {
 bool plx_conn_init_client(struct plx_conn *c, struct plx_conn_env *env, const struct plx_conn_client_cfg *cfg,
                           plx_time now);
 
-// From now on what comes in one frame on a new stream comes in one event: on_message at a server, on_answer at a client.
+// From now on what comes in one frame on a new stream comes in one event: on_message at a server, on_answer at a client, where streams without a user end untold.
 void plx_conn_want_messages(struct plx_conn *c);
 // A client's: a new stream of two directions on which buf is all that we say, with its user pointer. NULL: it is not that simple now, and
 // nothing was done; plx_stream_open() and plx_stream_send() tell why, or do it.

@@ -61,6 +61,7 @@ struct pair_end {
     size_t session_len, token_len;
     unsigned steps[16]; // enum plx_rx_step
     uint64_t dgrams_tx, dgrams_rx, bytes_tx, bytes_rx;
+    bool leaves;     // takes its name off streams that were answered whole
     size_t take_max; // on_data takes at most this much at once; 0: all
     struct plx_stream *paused;
     uint8_t reset_tokens[PLX_PATHS_MAX][PLX_RESET_TOKEN_LEN]; // in use, as the connection told last
@@ -296,7 +297,12 @@ static inline size_t app_on_message(void *arg, struct plx_conn *c, struct plx_st
 static inline size_t app_on_answer(void *arg, struct plx_conn *c, struct plx_stream *s, const uint8_t *data,
                                    size_t len)
 {
-    return app_on_data(arg, c, s, data, len, true);
+    const struct pair_end *e = arg;
+    size_t taken = app_on_data(arg, c, s, data, len, true);
+
+    if (e->leaves)
+        plx_stream_set_user(s, NULL);
+    return taken;
 }
 
 static const struct plx_conn_events app_events = {

@@ -53,6 +53,32 @@ static void test_many(void **state)
     pair_fini(&p);
 }
 
+// Who wants answers is not told of the end of a stream that he has taken his name off, but as ever of one that has it, and of all when the
+// connection ends.
+static void test_end_untold(void **state)
+{
+    (void)state;
+    for (unsigned leaves = 0; leaves < 2; leaves++) {
+        pair_init(&p, 1);
+        pair_establish(&p);
+        plx_conn_want_messages(p.e[CLIENT].conn);
+        p.e[CLIENT].leaves = leaves;
+        uint64_t before = p.e[CLIENT].env.stats.streams_closed;
+        for (unsigned i = 0; i < 10; i++)
+            assert_non_null(pair_request(&p, 50)); // all answers fit one packet: none is cut
+        pair_run(&p, PLX_MS(500));
+        assert_int_equal(p.e[CLIENT].fins, 10);
+        assert_int_equal(p.e[CLIENT].env.stats.streams_closed - before, 10);
+        assert_int_equal(p.e[CLIENT].closed_streams, leaves ? 0 : 10);
+        unsigned told = p.e[CLIENT].closed_streams;
+        assert_non_null(pair_request(&p, 300)); // nobody has put a name on it
+        plx_conn_close(p.e[CLIENT].conn, 0, "");
+        pair_run(&p, PLX_MS(500));
+        assert_int_equal(p.e[CLIENT].closed_streams, told + 1);
+        pair_fini(&p);
+    }
+}
+
 static bool lossy(struct pair *pair, struct pair_dgram *d)
 {
     (void)d;
@@ -302,17 +328,12 @@ static void test_refused_streams(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sizes),
-        cmocka_unit_test(test_many),
-        cmocka_unit_test(test_loss),
-        cmocka_unit_test(test_backpressure),
-        cmocka_unit_test(test_uni_both_ways),
-        cmocka_unit_test(test_reset_and_stop),
-        cmocka_unit_test(test_trains),
-        cmocka_unit_test(test_wakes),
-        cmocka_unit_test(test_refused_streams),
-        cmocka_unit_test(test_idle_memory),
-        cmocka_unit_test(test_spin),
+        cmocka_unit_test(test_sizes),          cmocka_unit_test(test_many),
+        cmocka_unit_test(test_end_untold),     cmocka_unit_test(test_loss),
+        cmocka_unit_test(test_backpressure),   cmocka_unit_test(test_uni_both_ways),
+        cmocka_unit_test(test_reset_and_stop), cmocka_unit_test(test_trains),
+        cmocka_unit_test(test_wakes),          cmocka_unit_test(test_refused_streams),
+        cmocka_unit_test(test_idle_memory),    cmocka_unit_test(test_spin),
         cmocka_unit_test(test_empty_slab),
     };
     return cmocka_run_group_tests(tests, pair_group_setup, pair_group_teardown);
