@@ -1,7 +1,8 @@
 """goals.py -- what Pollux sets itself: one row a goal, how it is measured, and whether it was reached.
 
 A goal is a figure of one cell, of one cell against the best of some others in the same run, or of a program of its own (two workers, idle
-connections). Floors are those of docs/performance.md: what the same packets cost without QUIC. OpenSSL's part of a handshake is measured again in every run.
+connections). Floors are those of docs/performance.md, of one machine: what the same packets cost without QUIC. Those that programs can measure are measured
+again in every run, beside the figures: the same packets over memif (bench/bare) and OpenSSL's part of a handshake (bench/shake).
 """
 import dataclasses
 import json
@@ -9,10 +10,13 @@ import os
 import statistics
 import subprocess
 import tempfile
+import time
 import typing
 
 import asleep
 import cells as names
+import machine
+import net
 import runs
 import servers
 import twins
@@ -20,6 +24,8 @@ from table import percent
 
 HAD = 0.97  # of a round's time a thread must have had its processor: bench/twins takes less than a hundredth
 HTTP3_PEERS = ('nginx', 'haproxy', 'caddy')
+CLIENT_CPU = '1'
+SEND = 'send'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +39,7 @@ class Goal:
     peers: tuple = ()        # … and divided by the cheapest of these
     is_least: bool = False   # the goal is the least that will do; else the most
     shake: str = ''          # a handshake, full or resumed: what OpenSSL alone takes is measured in the same run
+    bare: str = ''           # connections that ask, or SEND: what the same packets cost without QUIC is, too
 
     def cells(self):
         return [c for c in (self.cell, *self.peers) if c]
@@ -59,12 +66,12 @@ def core_gbit(run):
 def cell_goals():
     memif, ratio, veth = 'pollux-memif/h3/', '× the best of them', 'bare echo 1.6 µs'
     out = [
-        Goal('memif, 64 octets, one in flight, 64 connections', 450, 'ns', '146', busy_ns, memif + '64/m1/c64'),
-        Goal('the same, 1,024 connections', 500, 'ns', '146', busy_ns, memif + '64/m1/c1024'),
-        Goal('the same, 16,384 connections', 800, 'ns', '262 to 309', busy_ns, memif + '64/m1/c16384'),
+        Goal('memif, 64 octets, one in flight, 64 connections', 450, 'ns', '146', busy_ns, memif + '64/m1/c64', bare='64'),
+        Goal('the same, 1,024 connections', 500, 'ns', '146', busy_ns, memif + '64/m1/c1024', bare='1024'),
+        Goal('the same, 16,384 connections', 800, 'ns', '262 to 309', busy_ns, memif + '64/m1/c16384', bare='16384'),
         Goal('memif, 64 octets, 10 in flight, 64 connections', 200, 'ns', 'about 30', busy_ns, memif + '64/m10/c64'),
         Goal('memif, 64 octets, 100 in flight, 64 connections', 150, 'ns', '', busy_ns, memif + '64/m100/c64'),
-        Goal('memif, a download of 1 GiB, for each 1,400 octets', 220, 'ns', '140', packet_ns, memif + '1G/m1/c1'),
+        Goal('memif, a download of 1 GiB, for each 1,400 octets', 220, 'ns', '140', packet_ns, memif + '1G/m1/c1', bare=SEND),
         Goal('memif, 16 KiB bodies, 10 in flight, 64 connections', 40, 'Gbit/s of a core', '', core_gbit, memif + '16K/m10/c64', is_least=True),
         Goal('a full handshake, X25519, P-256 certificate (memif)', 130, 'µs', '113: OpenSSL', busy_us, memif.replace('h3', 'h3-handshake') + '64/full', shake='full'),
         Goal('a resumed handshake (memif)', 112, 'µs', '98: OpenSSL', busy_us, memif.replace('h3', 'h3-handshake') + '64/resumed', shake='resumed'),
@@ -131,8 +138,53 @@ def openssl(build):
             return {name.partition('/')[0]: cell['us_median'] for name, cell in json.load(f)['cells'].items()}
 
 
+def bare_argv(build, way, side, folder, nice, *more):
+    argv = [os.path.join(build, 'bench', 'bare'), '--serve' if side == 'server' else '--load', '--send' if way == SEND else f'--conns={way}', *more]
+    return [*net.ahead(nice), 'taskset', '-c', servers.CPU if side == 'server' else CLIENT_CPU, *argv,
+            *servers.memif(side, 1 if way == SEND else int(way), folder)]
+
+
+def bare(build, way, nice, ms=500):
+    """The same packets over memif without QUIC, way: as Goal.bare; what bench/bare writes, a dictionary."""
+    with tempfile.TemporaryDirectory() as folder:
+        out, log = os.path.join(folder, 'bare.json'), os.path.join(folder, 'server.log')
+        with open(log, 'w') as said:
+            server = subprocess.Popen(bare_argv(build, way, 'server', folder, nice), stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True)
+        try:
+            began = time.monotonic()
+            while not any(line == 'ready' for line in machine.read(log).splitlines()):
+                if server.poll() is not None or time.monotonic() - began > servers.PATIENCE:
+                    raise servers.ServerError(f'bench/bare --serve did not start; it said:\n{machine.read(log)[-500:]}')
+                time.sleep(0.02)
+            done = subprocess.run(bare_argv(build, way, 'client', folder, nice, f'--ms={ms}', '--json', out), stdin=subprocess.DEVNULL,
+                                  capture_output=True, text=True, start_new_session=True, timeout=servers.PATIENCE + ms / 500)
+            if done.returncode != 0:
+                raise servers.ServerError(f'bench/bare --load failed: {done.stderr[-500:]}\nthe server said:\n{machine.read(log)[-500:]}')
+            server.wait(servers.PATIENCE)
+            with open(out) as f:
+                return json.load(f)
+        except subprocess.TimeoutExpired:
+            raise servers.ServerError(f'bench/bare did not end; the server said:\n{machine.read(log)[-500:]}') from None
+        finally:
+            server.kill()
+            server.wait()
+
+
+def bares(build, cells, nice, say):
+    """{way: what bench/bare wrote, or an error} of every goal all of whose cells are among these."""
+    out = {}
+    for way in (g.bare for g in cell_goals() if g.bare and set(g.cells()) <= {c.name for c in cells}):
+        try:
+            out[way] = bare(build, way, nice)
+        except servers.ServerError as e:
+            say(f'floor, {way}: {e}')
+            out[way] = {'error': str(e)}
+    return out
+
+
 def floor(goal, report):
     each = [r[goal.shake] for r in report.get('openssl', [])] if goal.shake else []
+    each += [r[goal.bare]['server_ns'] for r in report.get('bare', []) if 'server_ns' in r.get(goal.bare, {})]
     return f'{goal.floor}; here {statistics.median(each):.0f}' if each else goal.floor
 
 

@@ -18,7 +18,7 @@ def option_fair(p):
 
 
 TOOLS = ('ip', 'ethtool', 'taskset', 'openssl', 'perf', 'debootstrap')
-PROGRAMS = ('apps/plx-serve', 'apps/plx-load', 'bench/wire', 'bench/cores', 'bench/idle', 'bench/twins', 'bench/shake')
+PROGRAMS = ('apps/plx-serve', 'apps/plx-load', 'bench/wire', 'bench/cores', 'bench/idle', 'bench/twins', 'bench/shake', 'bench/bare')
 
 
 def make(p):

@@ -40,6 +40,15 @@ def eal(prefix, vdev):
     return ['--', '--no-pci', '--no-huge', '-m', '1024', '--no-telemetry', f'--file-prefix={prefix}', '--vdev', vdev]
 
 
+def memif(side, conns, folder):
+    """The same for an end of a memif link, server or client, whose socket is in this folder."""
+    if side == 'server':
+        with contextlib.suppress(FileNotFoundError):  # of one that came to a bad end: no other could listen there
+            os.unlink(f'{folder}/memif.sock')
+    ring = min(14, max(10, (2 * conns - 1).bit_length()))  # 1,024 places are usual; a datagram of each connection must find one
+    return eal(f'plxm{os.getpid()}{side}', f'net_memif0,role={side},rsize={ring},socket={folder}/memif.sock,socket-abstract=no')
+
+
 def port_options(cell, site, net, side):
     """What plx-serve (side server) or plx-load (client) has to be told about its port; nothing where it is a socket."""
     if cell.system == 'pollux-nic':
@@ -47,12 +56,7 @@ def port_options(cell, site, net, side):
     if cell.system == 'pollux-xdp' and side == 'server':
         return ['--driver', 'ethdev', '--ip', f'{net.address}/24', *eal(f'plxm{os.getpid()}x', f'net_af_xdp0,iface={net.device}')]
     if cell.system == 'pollux-memif':
-        if side == 'server':
-            with contextlib.suppress(FileNotFoundError):  # of one that came to a bad end: no other could listen there
-                os.unlink(f'{site.scratch}/memif.sock')
-        ring = min(14, max(10, (2 * cell.conns - 1).bit_length()))  # 1,024 places are usual; a datagram of each connection must find one
-        return ['--driver', 'ethdev', '--ip', f'{net.address if side == "server" else "10.214.0.2"}/24',
-                *eal(f'plxm{os.getpid()}{side}', f'net_memif0,role={side},rsize={ring},socket={site.scratch}/memif.sock,socket-abstract=no')]
+        return ['--driver', 'ethdev', '--ip', f'{net.address if side == "server" else "10.214.0.2"}/24', *memif(side, cell.conns, site.scratch)]
     return []
 
 

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """bench/goals measures and judges: a goal that is the most, one that is the least, one against others in the same run, noise, what broke, two workers and
-idle connections. The figures that are judged are made up; one cell is measured, with the server's time of its window alone."""
+idle connections. The figures that are judged are made up; one cell is measured, with the server's time of its window alone, and the floor beside it.
+bench/bare, which measures floors, does every kind of work for a moment, and says what is wrong with its options, and when nobody is there."""
 # timeout: 200
 # alone: memif polls on both sides
 import json
 import os
+import subprocess
 import sys
 import tempfile
 
@@ -13,6 +15,7 @@ sys.path.insert(0, os.path.join(TOP, 'tests', 'lib'))
 from measured import Bench, cells_of  # noqa: E402
 import goals  # noqa: E402
 import runs  # noqa: E402
+import servers  # noqa: E402
 import table  # noqa: E402
 
 bench = Bench('goals', 180)
@@ -35,6 +38,7 @@ def judged():
     cells['pollux-udp/h3/64/m10/c64'] = [{'error': 'did not start'}] * 2
     took = {'server_bytes': 3800.4, 'tables_bytes': 200, 'asleep_ns': [3500, 9000], 'awake_ns': [1000, 2000]}
     report = {'machine': {'load_before': 0.5}, 'runs': 2, 'seconds': 1, 'cells': runs.summary(cells), 'workers': {'fastest': 1.96, 'median': 1.9, 'apart_median': 1.94, 'apart_rounds': 3, 'rounds': [{'way': 'one'}] * 4 + [{'way': 'several'}] * 4},
+              'bare': [{'64': {'server_ns': 180.2}, '1024': {'error': 'did not start'}, 'send': {'server_ns': 141.0}}, {'64': {'server_ns': 196.4}}],
               'openssl': [{'full': 109.2, 'resumed': 91.0}, {'full': 131.2, 'resumed': 113.0}],
               'idle': {'awake': took, 'hibernated': {**took, 'server_bytes': 1000.0}}}
     text = goals.markdown(report, 'A machine')
@@ -42,7 +46,10 @@ def judged():
 
     def row(start):
         return next((r for r in rows if r.startswith(f'| {start}')), '')
-    check('the most, reached', row('memif, 64 octets, one in flight').endswith('| ≤ 450 ns | 146 | 445 | 2 % | reached |'), rows)
+    check('the most, reached', row('memif, 64 octets, one in flight').endswith('| ≤ 450 ns | 146; here 188 | 445 | 2 % | reached |'), rows)
+    check('a floor that broke, of a download', '| ≤ 500 ns | 146 |' in row('the same, 1,024 conn') and '| 140; here 141 |' in row('memif, a download'), rows)
+    del report['bare']  # as it was before floors were measured
+    check('no floors', '| ≤ 450 ns | 146 | 445 |' in goals.markdown(report, 'A machine'))
     check('the most, missed', row('the same, 1,024 conn').endswith('| 1,050 | 10 % | **missed** |'), rows)
     check('a download', row('memif, a download').endswith('| 217 | 6 % | reached |'), rows)
     check('the least', row('memif, 16 KiB').endswith('| ≥ 40 Gbit/s of a core | – | 37 | 27 % | **missed** |'), rows)
@@ -65,7 +72,9 @@ def page():
         with open(path) as f:
             text = f.read()
         check('page', text.startswith('before\n<!--') and text.endswith('-->\nafter\n') and 'old' not in text and text.count('1,024 connections') == 1, text)
-        for name, cell in cells_of(bench.report(out, done)):
+        report = bench.report(out, done)
+        check('floor', len(report['bare']) == 2 and all(list(r) == ['1024'] and r['1024']['server_ns'] > 0 for r in report['bare']) and '| 146; here ' in text, report['bare'])
+        for name, cell in cells_of(report):
             check(name, cell['median']['failed'] == 0 and cell['median']['server_cpu_us_per_request'] > 0 and cell['median']['generator_us_per_request'] > 0 and
                   not any('server' in note for r in cell['runs'] for note in r.get('notes', ())), cell)
         again = run('--tables', out)
@@ -85,7 +94,29 @@ def builds():
             check(f'build {words}', table.how_built(folder) == words, table.how_built(folder))
 
 
+def bare():
+    for way in ('64', '16384', goals.SEND):
+        got = goals.bare(servers.BUILD, way, 0, ms=100)
+        check(f'bare {way}', got['server_ns'] > 0 and got['client_ns'] > 0 and got['packets'] > 0 and got['conns'] == (1 if way == goals.SEND else int(way)), got)
+
+    def said(*argv):
+        done = subprocess.run([os.path.join(servers.BUILD, 'bench', 'bare'), *argv], capture_output=True, text=True, timeout=60)
+        return done.returncode, done.stdout + done.stderr
+    code, text = said('--help')
+    check('bare --help', code == 0 and 'Example' in text and 'role=client' in text, text)
+    for argv, what in ((['--'], 'either --serve or --load'), (['--serve', '--load', '--'], 'either --serve or --load'), (['--load', '--conns=16385', '--'], 'from 1 to 16384'),
+                       (['--serve', '--ms', 'x', '--'], '--ms wants'), (['--serve', '--json=x', '--'], '--json is for --load'), (['--load'], 'behind "--"'), (['--load', 'x', '--'], 'no option')):
+        code, text = said(*argv)
+        check(f'bare {" ".join(argv)}', code == 2 and what in text, text)
+    with tempfile.TemporaryDirectory(prefix='plx-goals-test-') as folder:
+        code, text = said('--serve', '--patience=1', *servers.memif('server', 64, folder))
+        check('bare, nobody there', code == 1 and 'has said nothing' in text and not os.listdir(folder), text)
+        code, text = said('--load', '--patience=1', *servers.memif('client', 64, folder))
+        check('bare, no server', code == 1 and 'start the other side first' in text, text)
+
+
 judged()
 builds()
+bare()
 page()
 sys.exit(bench.end())
