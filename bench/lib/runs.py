@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 import time
 
+import client
 import generators
 import idle
 import machine
@@ -26,7 +27,7 @@ NOISY = 20  # per cent of spread above which a figure is not to be believed
 PORTS = range(24000, 25000)
 TAGS = itertools.count()  # a namespace has a name of its own, whichever Bench made it
 KEYS = ('requests_per_second', 'server_cpu_us_per_request', 'server_cpu_s_per_gb', 'gbit_per_second', 'datagrams_per_request', 'p50_us', 'p99_us',
-        'failed', 'generator_us_per_request', 'generator_busy_share', 'foreign_cpu_share', 'handshakes_resumed', 'handshakes_early',
+        'failed', 'generator_us_per_request', 'generator_per_server', 'generator_busy_share', 'foreign_cpu_share', 'handshakes_resumed', 'handshakes_early',
         'printed_per_second', 'counted_per_second', 'connections_held', 'bytes_per_connection')
 
 
@@ -63,12 +64,12 @@ class Site:
 class Bench:
     """Runs of cells; a context manager that leaves nothing behind."""
 
-    def __init__(self, net, seconds, has_latency=True, say=lambda text: None, nice=AHEAD, given=None, is_fair=True):
-        """is_fair: runs are repeated where the processors were not neighbours; given: nets that are there already: 'nic' for a card, and one under the name of `net`."""
+    def __init__(self, net, seconds, has_latency=True, say=lambda text: None, nice=AHEAD, given=None, is_fair=True, exchanges=False):
+        """exchanges: every second run of all() has the two processors exchanged; is_fair: runs are repeated where the processors were not neighbours; given: nets that are there already: 'nic' for a card, and one under the name of `net`."""
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # plx-load has a socket for each connection
         self.kind, self.seconds, self.has_latency, self.say, self.nice = net, seconds, has_latency, say, nice
-        self.credit = twins.Credit(is_fair)
+        self.credit, self.exchanges = twins.Credit(is_fair), exchanges
         self.site, self.nets, self.ports = Site(), dict(given or {}), 0
         os.environ['PLX_PEERS_BIND'] = ''
 
@@ -164,23 +165,30 @@ class Bench:
         """{name: [figures, …]}; a run that broke is {'error': …}."""
         out = {c.name: [] for c in cells}
         for i in range(runs):
+            self.change_places(self.exchanges and i % 2)
             for cell in cells:
                 figure = self.tried(cell)
                 out[cell.name].append(figure)
                 on_run(cell, i, figure)
+        self.change_places(False)
         self.make_up(cells, out)
         return out
+
+    @staticmethod
+    def change_places(is_changed):
+        servers.CPU, client.Here.cpus = '10' if is_changed else '01'
 
 
 def figures(cell, got):
     requests, seconds = got['requests'], max(got['seconds'], 1e-9)
+    server_us, generator_us = got['server_cpu_s'] * 1e6 / requests if requests else None, got.get('generator_us_per_request')
     gigabytes = got['body_bytes'] / 1e9
     return {'requests_per_second': requests / seconds,
-            'server_cpu_us_per_request': got['server_cpu_s'] * 1e6 / requests if requests else None,
+            'server_cpu_us_per_request': server_us, 'generator_per_server': generator_us / server_us if generator_us and server_us else None,
             'server_cpu_s_per_gb': got['server_cpu_s'] / gigabytes if gigabytes else None,
             'gbit_per_second': got['body_bytes'] * 8e-9 / seconds,
             'datagrams_per_request': got['datagrams'] / got['begun'] if got['begun'] else None,
-            'p50_us': None, 'p99_us': None, 'failed': got['failed'], 'generator_us_per_request': got.get('generator_us_per_request'),
+            'p50_us': None, 'p99_us': None, 'failed': got['failed'], 'generator_us_per_request': generator_us,
             'generator_busy_share': got.get('generator_busy_share'), 'handshakes_resumed': got.get('resumed') if cell.handshake else None,
             'handshakes_early': got.get('early') if cell.handshake else None,
             'printed_per_second': got.get('printed'), 'counted_per_second': got.get('counted'), 'notes': got['notes'], 'failures': got.get('errors', {}),

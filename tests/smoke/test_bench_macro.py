@@ -12,7 +12,10 @@ import tempfile
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(TOP, 'tests', 'lib'))
 from measured import Bench, cells_of  # noqa: E402
+import client  # noqa: E402
 import profile_of  # noqa: E402
+import runs  # noqa: E402
+import servers  # noqa: E402
 
 CELLS = ('pollux-udp/h3/64/m10/c4', 'pollux-xdp/h3/1K/m1/c2', 'pollux-memif/h3/16K/m10/c2', 'nginx/h3/64/m1/c4', 'nginx/h1-tls/64/m1/c2',
          'nginx/h2-tls/64/m10/c2', 'haproxy/h3/100K/m1/c2', 'haproxy/h1-tls/1K/m1/c2', 'caddy/h3/64/m10/c2', 'pollux-udp/h3-handshake/64/full',
@@ -86,6 +89,16 @@ def main():
             check('cells', set(report['cells']) == set(CELLS), list(report['cells']))
         for name, cell in cells_of(report):
             check_cell(name, cell)
+        done = run('pollux-memif/h3/64/m1/c8', '--runs', '2', '--seconds', '0.5', '--no-latency', '--nice', '0', '--as-they-come', '--exchange', '--json', path)
+        for name, cell in cells_of(bench.report(path, done)):
+            ratios = [r['generator_per_server'] for r in cell['runs']]
+            check(f'{name} exchanged', done.returncode == 0 and len(ratios) == 2 and all(map(is_positive, ratios)) and
+                  abs(cell['median']['generator_per_server'] - sum(ratios) / 2) < 1e-9, json.dumps(cell['runs']))
+    places = []
+    for i in range(3):
+        runs.Bench.change_places(i % 2)
+        places.append((servers.CPU, client.Here.cpus))
+    check('processors are exchanged, and put back', places == [('0', '1'), ('1', '0'), ('0', '1')], places)
     check('nothing is left', not namespaces() - before, namespaces() - before)
     return bench.end()
 
