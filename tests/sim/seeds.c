@@ -10,12 +10,12 @@
 
 static struct {
     uint64_t from, count;
-    bool is_whole;
+    bool is_whole, is_spread;
 } asked;
 
 bool seeds_are_spread(void)
 {
-    return PLX_IS_DEBUG && !asked.is_whole;
+    return asked.is_spread || (PLX_IS_DEBUG && !asked.is_whole);
 }
 
 static bool number_of(const char *text, uint64_t *out)
@@ -37,6 +37,7 @@ static bool environment_read(void)
     asked.count = 3;
     asked.from = 1;
     asked.is_whole = whole != NULL && *whole != '\0';
+    asked.is_spread = false;
     return (count == NULL || number_of(count, &asked.count)) &&
            (from == NULL || number_of(from, &asked.from));
 }
@@ -50,6 +51,10 @@ static int options_read(int argc, char **argv)
         bool is_seed = strcmp(argv[i], "--seed") == 0, is_count = strcmp(argv[i], "--seeds") == 0;
         if (strncmp(argv[i], "--", 2) != 0) {
             argv[1 + names++] = argv[i];
+            continue;
+        }
+        if (strcmp(argv[i], "--spread") == 0) {
+            asked.is_spread = true;
             continue;
         }
         if (!is_seed && !is_count && strcmp(argv[i], "--from") != 0)
@@ -79,7 +84,8 @@ static bool row_run(const char *program, const struct seeds_row *row)
     for (; ok && seed < asked.from + count; seed++)
         ok = row->run(seed);
     if (!ok)
-        fprintf(stderr, "  replay: %s %s --seed %llu\n", program, row->name, (unsigned long long)seed - 1);
+        fprintf(stderr, "  replay: %s %s --seed %llu%s\n", program, row->name, (unsigned long long)seed - 1,
+                seeds_are_spread() ? " --spread" : "");
     printf("%s %s (%llu seeds)\n", ok ? "ok" : "not ok", row->name, (unsigned long long)count);
     return ok;
 }
@@ -105,7 +111,8 @@ int seeds_main(int argc, char **argv, const struct seeds_row *row, unsigned coun
     bool is_sane = environment_read();
     int names = options_read(argc, argv);
     if (!is_sane || names < 0 || asked.count == 0) {
-        fprintf(stderr, "usage: %s [NAME...] [--seeds N] [--from N] [--seed N] | --list\n", argv[0]);
+        fprintf(stderr, "usage: %s [NAME...] [--seeds N] [--from N] [--seed N] [--spread] | --list\n",
+                argv[0]);
         return 2;
     }
     for (unsigned i = 0; i < count; i++) {

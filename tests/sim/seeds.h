@@ -3,6 +3,7 @@
 //   PROGRAM                          every scenario
 //   PROGRAM NAME… --seeds 500        these, each with so many seeds
 //   PROGRAM NAME --seed 137          exactly the run that failed
+//   PROGRAM NAME --seed 137 --spread the same, where it failed in a build with debug checks and nobody had asked for the whole
 //   PROGRAM NAME --from 101 --seeds 50
 //   PROGRAM --list
 //
@@ -27,8 +28,8 @@ struct seeds_row {
 // The program: its exit status. Prints "ok NAME" or "not ok NAME" for each scenario, and the line that replays a failure.
 int seeds_main(int argc, char **argv, const struct seeds_row *row, unsigned count);
 
-// A scenario that repeats itself under several conditions for each seed may take one of them per seed, in turn: in builds with debug
-// checks, when nobody has asked for the whole.
+// A scenario that repeats itself under several conditions for each seed may take one of them per seed, in turn, and one that is long may be
+// shorter with most seeds: in builds with debug checks, when nobody has asked for the whole, or when --spread asks for it.
 bool seeds_are_spread(void);
 
 #endif

@@ -19,7 +19,7 @@ Usage: tools/test [OPTION...] [PART...]
   --fuzz-seconds N   seconds for each fuzz target (60)
   --seeds N          of sim: N seeds of everything in both builds, 25 to a program, and nothing divided or spread. Without it, in CI, it
                      is 500, of which `fairness` (five gigabytes each) takes 10 and 2, and with the sanitizers each seed of `one_lost_*`
-                     loses one of the 20 datagrams, not each in turn. 500 of everything: hours
+                     loses one of the 20 datagrams, not each in turn, and four of five long transfers are a fifth as long. 500 of everything: hours
   --only GLOB        of the chosen parts, only programs whose name matches
   --jobs N           programs side by side (the number of processors)
   --no-setup         takes the machine as it is
