@@ -204,7 +204,7 @@ def simulations(build, suites):
     return found
 
 os.chdir({home!r})
-jobs.POLITE = 1
+jobs.POLITE = 30
 testall.TOP, testall.part_smoke, testall.meson_tests, testall.Run.build = '.', part_smoke, simulations, lambda run, name: True
 sys.argv[1:] = ['--no-setup', '--jobs', '2', {parts}]
 testall.command()
@@ -222,6 +222,42 @@ def scripts(folder):
         'print([(j.name, j.timeout, j.is_alone) for j in testall.scripts("tests/smoke", "release")])'
     done = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True)
     tap.check('heads_of_scripts', done.stdout.strip() == "[('first', 7, True), ('second', 600, False)]", done.stdout + done.stderr)
+
+
+# Of builds whose meson and ninja are made up: what is linked and what is compiled.
+TARGETS = r'''
+import json, os, sys
+sys.path.insert(0, {lib!r})
+import testall
+testall.TOP = {home!r}
+for build in ('release', 'asan', 'debian13'):
+    folder = os.path.join({home!r}, testall.BUILDS[build][0])
+    os.makedirs(folder + '/meson-info')
+    programs = ['apps/serve', 'bench/cores', 'bench/bench_base', 'bench/wire', 'bench/wire-count', 'tests/t']
+    targets = [dict(id=p, name=p.split('/')[-1], type='executable', filename=[folder + '/' + p], build_by_default=True) for p in programs]
+    targets += [dict(id='g', name='g', type='custom', filename=[folder + '/g'], build_by_default=True), dict(id='x', name='x', type='executable', filename=[folder + '/x'], build_by_default=False)]
+    tests = [dict(name=p, cmd=[folder + '/' + p], suite=[s], depends=[]) for p, s in (('tests/t', 'unit'), ('bench/cores', 'p:smoke'))]
+    for what, value in (('targets', targets), ('tests', tests)):
+        with open(folder + f'/meson-info/intro-{{what}}.json', 'w') as f:
+            json.dump(value, f)
+    with open(folder + '/build.ninja', 'w') as f:
+        f.write('rule c_COMPILER\n command = true\nrule c_LINKER\n command = true\nbuild bench/b.o: c_COMPILER b.c\nbuild tests/t.o: c_COMPILER t.c\nbuild tests/t: c_LINKER tests/t.o\n')
+os.chdir({home!r})
+for build in ('release', 'asan', 'clang', 'debian13'):
+    print(build, *testall.WANTED[build]())
+'''
+LINKED = '''release apps/serve bench/cores bench/wire tests/t bench/b.o tests/t.o
+asan apps/serve bench/cores tests/t
+clang
+debian13 apps/serve tests/t bench/b.o tests/t.o
+'''
+
+
+def builds(folder):
+    """What each build makes."""
+    home, lib = os.path.join(folder, 'builds'), os.path.join(TOP, 'tools', 'lib')
+    done = subprocess.run([sys.executable, '-c', TARGETS.format(lib=lib, home=home)], capture_output=True, text=True)
+    tap.check('builds_make_what_is_used', done.stdout == LINKED, done.stdout + done.stderr)
 
 
 FRONT = 'echo $$ >front; trap "echo took down >>front" TERM; while [ $(wc -l <front) = 1 ]; do sleep 0.05 & wait; done'
@@ -276,6 +312,6 @@ def interrupted(folder):
 
 
 with tempfile.TemporaryDirectory(prefix='plx-runner-') as the_folder:
-    for test in (rows, second_tries, both_lanes, alone, scripts, whole, interrupted):
+    for test in (rows, second_tries, both_lanes, alone, scripts, builds, whole, interrupted):
         test(the_folder)
 sys.exit(tap.end())

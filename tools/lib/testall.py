@@ -103,15 +103,15 @@ class Run:
     def one(self, name, argv, env=None):
         return run_one(name, argv, self.results, self.part, env=env, beside=self.spare)
 
-    def build(self, name, targets=lambda: []):
-        """Builds once per run; False when it failed (and then it has been counted). targets() names what is wanted, when that is not everything."""
+    def build(self, name, targets=None):
+        """Builds once per run; False when it failed (and then it has been counted). targets() names what is wanted, when that is not what WANTED says."""
         if name not in self.built:
             folder, compiler, options = BUILDS[name]
             env = {'CC': ('ccache ' if shutil.which('ccache') else '') + compiler, 'CCACHE_SLOPPINESS': 'pch_defines,time_macros'}
             fresh = not os.path.exists(os.path.join(folder, 'build.ninja'))
             configure = ['meson', 'setup', *([] if fresh else ['--reconfigure']), folder, '-Dwerror=true', *options]
             self.built[name] = (self.one(f'configure {name}', configure, env) and
-                                self.one(f'build {name}', ['ninja', '-C', folder, f'-j{self.jobs}', *targets()], env))
+                                self.one(f'build {name}', ['ninja', '-C', folder, f'-j{self.jobs}', *(targets or WANTED[name])()], env))
         return self.built[name]
 
 
@@ -131,6 +131,33 @@ def programs_of(build, suites):
     wanted = [t for t in known(build, 'tests') if {s.split(':')[-1] for s in t['suite']} & suites]
     paths = {p for t in wanted for p in t['cmd']} | {p for t in wanted for d in t.get('depends', []) for p in files[d]}
     return sorted(p[len(folder):] for p in paths if p.startswith(folder))
+
+
+BY_HAND = ('bench_*', 'wire-count')  # of bench/: what no test runs; bench/check makes a wire-count of its own
+
+def links_of(build, suites=None):
+    """What is worth linking: everything but benches that nothing runs. With suites, no bench is run but their tests; otherwise scripts run them."""
+    folder = os.path.join(TOP, BUILDS[build][0]) + os.sep
+    files = {f[len(folder):]: t for t in known(build, 'targets') if t['build_by_default'] and t['type'] != 'custom' for f in t['filename']}
+    tested = programs_of(build, suites) if suites else []
+    return sorted(f for f, t in files.items() if f in tested or not f.startswith('bench/') or
+                  not (suites or any(fnmatch.fnmatchcase(t['name'], p) for p in BY_HAND)))
+
+
+def objects_of(build):
+    """Every file compiled: what is not linked has passed the compiler all the same, warnings being errors."""
+    said = subprocess.run(['ninja', '-C', BUILDS[build][0], '-t', 'targets', 'rule', 'c_COMPILER'], capture_output=True, text=True, check=True).stdout
+    return [line for line in said.splitlines() if line.endswith('.o')]
+
+
+# What is made of a build, where no part knows better: clang's links everything. Fewer where linking is dear (the optimiser sees the whole
+# library in each program of bench/) or nothing warns of anything (asan).
+WANTED = {
+    'release': lambda: links_of('release') + objects_of('release'),
+    'asan': lambda: links_of('asan', {'unit', 'fuzz', 'sim', 'smoke'}),
+    'clang': lambda: [],
+    'debian13': lambda: links_of('debian13', {'unit', 'fuzz'}) + objects_of('debian13'),
+}
 
 
 def fuzzers_of(build):
@@ -332,7 +359,8 @@ def part_debian13(run):
         return
     if not (run.list or run.one('debian13 root', ['tools/debian13', 'make'])):
         return
-    if run.one('debian13 build', ['tools/debian13', 'build'], {'PLX_JOBS': str(run.jobs)}):
+    if run.one('debian13 configure', ['tools/debian13', 'configure']) and \
+       run.one('debian13 build', ['tools/debian13', 'ninja', *WANTED['debian13']()], {'PLX_JOBS': str(run.jobs)}):
         jobs = meson_tests('debian13', {'unit', 'fuzz'})
         for j in jobs:
             j.argv = [os.path.join(TOP, 'tools', 'debian13'), 'run', *j.argv]
