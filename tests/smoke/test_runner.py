@@ -254,10 +254,19 @@ debian13 apps/serve tests/t bench/b.o tests/t.o
 
 
 def builds(folder):
-    """What each build makes."""
+    """What each build makes, and what ThreadSanitizer has nothing to find in."""
     home, lib = os.path.join(folder, 'builds'), os.path.join(TOP, 'tools', 'lib')
     done = subprocess.run([sys.executable, '-c', TARGETS.format(lib=lib, home=home)], capture_output=True, text=True)
     tap.check('builds_make_what_is_used', done.stdout == LINKED, done.stdout + done.stderr)
+    racing = []
+    for name, body in (('nothing', 'return 0'), ('makes_a_thread', 'pthread_t t; return pthread_create(&t, 0, 0, 0)'), ('takes_a_lock', 'static pthread_mutex_t m; return pthread_mutex_lock(&m)')):
+        path = os.path.join(folder, name)
+        subprocess.run(['gcc', '-pthread', '-x', 'c', '-', '-o', path], input=f'#include <pthread.h>\nint main(void) {{ {body}; }}\n', text=True, check=True)
+        racing.append(path)
+    racing.append(os.path.join(TOP, 'tools', 'test'))
+    program = f'import sys; sys.path.insert(0, {lib!r}); import testall, types; print([testall.can_race(types.SimpleNamespace(program=p)) for p in {racing!r}])'
+    done = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True)
+    tap.check('builds_what_can_race', done.stdout.strip() == '[False, True, True, False]', done.stdout + done.stderr)
 
 
 FRONT = 'echo $$ >front; trap "echo took down >>front" TERM; while [ $(wc -l <front) = 1 ]; do sleep 0.05 & wait; done'
