@@ -306,7 +306,8 @@ def part_tsan(run):
 
 
 # A fuzz target has a minute of the clock, and how much of that on a processor depends on its company. Most try thousands of inputs in a second of
-# a processor, these 20 to 700: they come last, in smaller company, the slowest at the very end, where the fewest are left.
+# a processor, and ten seconds of one are enough for what a change has broken; these try 20 to 700: they come last, in smaller company, the slowest
+# at the very end, where the fewest are left.
 SLOW_TARGETS = ('fuzz_acks', 'fuzz_recovery', 'fuzz_slab', 'fuzz_streams', 'fuzz_engine_rx', 'fuzz_conn_frames', 'fuzz_conn_wire')
 
 def part_fuzz(run):
@@ -325,7 +326,7 @@ def part_fuzz(run):
     slow = sorted((j for j in jobs if j.name in SLOW_TARGETS), key=lambda j: SLOW_TARGETS.index(j.name))
     if len(slow) < len(SLOW_TARGETS):
         raise ValueError(f'not all of {", ".join(SLOW_TARGETS)} are fuzz targets')
-    run.go([j for j in jobs if j not in slow], 3 * run.jobs)  # a third of its minute on a core
+    run.go([j for j in jobs if j not in slow], 6 * run.jobs)  # a sixth of its minute on a core
     run.go(slow, 2 * run.jobs)  # half of it
 
 
