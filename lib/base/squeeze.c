@@ -5,15 +5,16 @@
 //   what  = words since the one before, if that is more than three (the shape has 0 then), and the octets
 //
 // The shapes stand together because reading waits for nothing then: where the next word's octets are depends on shapes alone, and the loop
-// has no branch but its end. With bitmaps, and each shape before its octets, half of the time went into branches guessed wrong.
+// has no branch but its ends. With bitmaps, and each shape before its octets, half of the time went into branches guessed wrong.
 
 #include "base/squeeze.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #include "base/check.h"
 
-enum { HEAD_LEN = 2, NEAR = 3, FAR = 255, WORDS_MAX = UINT16_MAX };
+enum { HEAD_LEN = 2, NEAR = 3, FAR = 255, GROUP = 4, WORDS_MAX = UINT16_MAX };
 
 // The octets of a word from the first that differs to the last. Writes eight.
 static uint8_t *put_word(uint8_t *p, uint64_t d, uint8_t *shape, size_t gap)
@@ -53,27 +54,59 @@ size_t plx_squeeze(const uint64_t *v, const uint64_t *pattern, size_t words, uin
     return HEAD_LEN + count + len;
 }
 
-size_t plx_unsqueeze_onto(uint64_t *v, const uint8_t *in)
+void plx_unsqueeze_begin(struct plx_unsqueeze *u, const uint64_t *pattern, const uint8_t *in)
+{
+    const uint8_t *shape = in + HEAD_LEN, *end = shape + (in[0] | (size_t)in[1] << 8);
+
+    *u = (struct plx_unsqueeze){.pattern = pattern, .shape = shape, .shape_end = end, .octets = end};
+}
+
+// The words that differ as far as the end of the next piece, whose place is v. That is written only: it may be far away.
+static inline void piece_read(struct plx_unsqueeze *u, uint64_t *v, size_t words, bool is_wanted)
 {
     static const uint64_t low[8] = {0xff,         0xffff,         0xffffff,         0xffffffff,
                                     0xffffffffff, 0xffffffffffff, 0xffffffffffffff, UINT64_MAX};
-    const uint8_t *shape = in + HEAD_LEN, *end = shape + (in[0] | (size_t)in[1] << 8), *p = end;
-    size_t next = 0;
+    const uint8_t *shape = u->shape, *end = u->shape_end, *p = u->octets;
+    const uint64_t *pattern = u->pattern;
+    size_t next = u->next, at = u->at, to_here = at + words;
 
     for (; shape < end; shape++) {
         unsigned near = *shape >> 6, is_far = near == 0, more = *shape & 7;
+        size_t to = next + (near | (*p & (0 - is_far))); // no branch: it would be guessed wrong
         uint64_t d;
-        next += near | (*p & (0 - is_far)); // no branch: it would be guessed wrong
+        if (to > to_here)
+            break;
+        next = to;
         p += is_far;
         memcpy(&d, p, sizeof d);
-        v[next - 1] ^= (d & low[more]) << (*shape & 0x38);
         p += more + 1;
+        if (is_wanted)
+            v[next - 1 - at] = pattern[next - 1] ^ (d & low[more]) << (*shape & 0x38);
     }
-    return (size_t)(p - in);
+    u->shape = shape;
+    u->octets = p;
+    u->next = next;
+    u->at = to_here;
 }
 
-size_t plx_unsqueeze(uint64_t *v, const uint64_t *pattern, size_t words, const uint8_t *in)
+typedef uint64_t group __attribute__((vector_size(8 * GROUP), aligned(8)));
+
+// memcpy() would take an instruction for it that waits until all of the memory has come.
+static inline void copy(uint64_t *to, const uint64_t *from, size_t words)
 {
-    memcpy(v, pattern, words * sizeof *v);
-    return plx_unsqueeze_onto(v, in);
+    for (; words >= GROUP; words -= GROUP, to += GROUP, from += GROUP)
+        *(group *)to = *(const group *)from;
+    for (; words > 0; words--)
+        *to++ = *from++;
+}
+
+void plx_unsqueeze(struct plx_unsqueeze *u, void *out, size_t words)
+{
+    copy(out, u->pattern + u->at, words);
+    piece_read(u, out, words, true);
+}
+
+void plx_unsqueeze_skip(struct plx_unsqueeze *u, size_t words)
+{
+    piece_read(u, NULL, words, false);
 }

@@ -17,9 +17,18 @@ enum { PLX_SQUEEZE_SLACK = 8 }; // octets behind the text that may be written, a
 
 // words: up to 65,535. out has room for PLX_SQUEEZE_MAX(words). Returns the octets used, without the slack.
 size_t plx_squeeze(const uint64_t *v, const uint64_t *pattern, size_t words, uint8_t *out);
-// The same pattern gives v again. Returns the octets read.
-size_t plx_unsqueeze(uint64_t *v, const uint64_t *pattern, size_t words, const uint8_t *in);
-// The same where v holds the pattern already.
-size_t plx_unsqueeze_onto(uint64_t *v, const uint8_t *in);
+
+// The same pattern gives v again, piece by piece from the beginning: each where it shall stand, with nothing between pattern and there.
+struct plx_unsqueeze {
+    const uint64_t *pattern;
+    size_t at;                                 // words that were read or skipped
+    size_t next;                               // words up to the last one that differed
+    const uint8_t *shape, *shape_end, *octets; // of the text: what is left of it
+};
+void plx_unsqueeze_begin(struct plx_unsqueeze *u, const uint64_t *pattern, const uint8_t *in);
+// The next words. out has the alignment of words.
+void plx_unsqueeze(struct plx_unsqueeze *u, void *out, size_t words);
+// Not wanted.
+void plx_unsqueeze_skip(struct plx_unsqueeze *u, size_t words);
 
 #endif

@@ -23,9 +23,10 @@ enum {
 
 // What stands at the beginning of an image.
 struct image_head {
-    struct plx_econn econn;
     uint8_t name[PLX_CONN_IMAGE_STREAMS]; // plx_h3_name() of each stream's user
+    struct plx_econn econn;
 };
+_Static_assert(offsetof(struct image_head, econn) == PLX_CONN_IMAGE_STREAMS, "read one after the other");
 
 static size_t lines(size_t len)
 {
@@ -39,14 +40,19 @@ static size_t image_size(size_t *conn_at, size_t *h3_at)
     return *h3_at + lines(plx_h3_image_size());
 }
 
+static size_t text_size(size_t image)
+{
+    return PLX_SQUEEZE_MAX(image / 8) + MORE_TEXT; // see record_read()
+}
+
 size_t plx_berths_bytes(uint32_t sleepers)
 {
     size_t a, b, image = image_size(&a, &b);
 
     if (sleepers == 0)
         return 0;
-    return (size_t)sleepers * PLX_BERTHS_EACH * PLX_BERTH_LEN + 3 * image +
-           lines(PLX_SQUEEZE_MAX(image / 8)) + (size_t)5 * 64; // 5 * 64: what alignment may cost
+    return (size_t)sleepers * PLX_BERTHS_EACH * PLX_BERTH_LEN + 3 * image + lines(text_size(image)) +
+           (size_t)5 * 64; // 5 * 64: what alignment may cost
 }
 
 bool plx_berths_init(struct plx_berths *b, uint32_t sleepers, struct plx_arena *arena)
@@ -60,7 +66,7 @@ bool plx_berths_init(struct plx_berths *b, uint32_t sleepers, struct plx_arena *
     b->image = plx_arena_alloc(arena, b->size, 64);
     b->pattern[0] = plx_arena_alloc(arena, b->size, 64);
     b->pattern[1] = plx_arena_alloc(arena, b->size, 64);
-    b->text = plx_arena_alloc(arena, PLX_SQUEEZE_MAX(b->size / 8), 64);
+    b->text = plx_arena_alloc(arena, text_size(b->size), 64);
     return b->v != NULL && b->image != NULL && b->pattern[0] != NULL && b->pattern[1] != NULL &&
            b->text != NULL;
 }
@@ -108,16 +114,15 @@ static uint32_t record_make(struct plx_berths *b, size_t len)
     return head;
 }
 
+// Of the last berth all that it has room for: a copy whose length is known takes a few instructions.
 static void record_read(struct plx_berths *b, uint32_t head)
 {
-    size_t len = b->v[head].len, done = len < HEAD_TEXT ? len : HEAD_TEXT;
+    uint8_t *to = b->text;
 
-    memcpy(b->text, b->v[head].text, done);
-    for (uint32_t at = b->v[head].next; at != NONE; at = b->v[at].next) {
-        size_t n = len - done < MORE_TEXT ? len - done : MORE_TEXT;
-        memcpy(b->text + done, (const uint8_t *)&b->v[at] + 8, n);
-        done += n;
-    }
+    memcpy(to, b->v[head].text, HEAD_TEXT);
+    to += HEAD_TEXT;
+    for (uint32_t at = b->v[head].next; at != NONE; at = b->v[at].next, to += MORE_TEXT)
+        memcpy(to, (const uint8_t *)&b->v[at] + 8, MORE_TEXT);
 }
 
 // There are secrets in it. Its berths are taken again in the order that they have: mostly that of memory (record_prefetch).
@@ -211,16 +216,24 @@ static uint64_t *pattern_of(struct plx_berths *b, bool is_server)
     return p;
 }
 
+// Where tables name the connection: nobody has touched these places for long.
+static void routes_prefetch(const struct plx_core *k, const struct plx_conn *c, const struct plx_econn *e)
+{
+    struct plx_cid cid[PLX_CONN_IMAGE_CIDS];
+    unsigned count = plx_conn_cids(c, cid);
+
+    for (unsigned i = 0; i < count; i++)
+        plx_demux_prefetch_cid(k, &cid[i]);
+    for (unsigned i = 0; i < e->reset_count; i++)
+        plx_table_prefetch(&k->resets, e->reset_key[i]);
+}
+
 // Tables name the connection by another number.
 static void route(struct plx_core *k, const struct plx_conn *c, const struct plx_econn *e, uint32_t value)
 {
     struct plx_cid cid[PLX_CONN_IMAGE_CIDS];
     unsigned count = plx_conn_cids(c, cid);
 
-    for (unsigned i = 0; i < count; i++) // nobody has touched them for long
-        plx_demux_prefetch_cid(k, &cid[i]);
-    for (unsigned i = 0; i < e->reset_count; i++)
-        plx_table_prefetch(&k->resets, e->reset_key[i]);
     for (unsigned i = 0; i < count; i++)
         plx_demux_move_cid(k, &cid[i], value);
     for (unsigned i = 0; i < e->reset_count; i++)
@@ -264,6 +277,7 @@ static bool hibernate(struct plx_core *k, struct plx_conn *c)
             b->v[head].is_server = is_server;
             b->v[head].has_h3 = e->h3 != NULL;
             plx_wheel_set(&k->wheel, &b->v[head].timer, plx_conn_deadline(c));
+            routes_prefetch(k, c, e);
             route(k, c, e, head | PLX_SLEEPER_BIT);
             conn_drop(k, c);
             b->sleepers++;
@@ -296,59 +310,14 @@ bool plx_hibernate_try(struct plx_core *k, struct plx_conn *c)
 
 // --- awake --------------------------------------------------------------------------------------------------
 
-static void econn_restore(struct plx_core *k, struct plx_econn *e, const struct plx_econn *saved)
+static void econn_restore(struct plx_core *k, struct plx_econn *e, struct plx_unsqueeze *image)
 {
-    memcpy(e, saved, sizeof *e);
+    plx_unsqueeze(image, e, sizeof *e / 8);
     e->core = k;
     plx_timer_init(&e->timer);
     plx_list_init(&e->ready);
     plx_list_init(&e->all);
     e->sleep_at = plx_time_after(k->now, k->berths.after);
-}
-
-// The objects, as the image in b->image has them. NULL: a pool is empty, and nothing has changed.
-static struct plx_conn *objects_make(struct plx_core *k, bool has_h3)
-{
-    struct plx_berths *b = &k->berths;
-    const struct image_head *head = (const struct image_head *)b->image;
-    struct plx_stream *streams[PLX_CONN_IMAGE_STREAMS] = {0};
-    struct plx_conn *c = plx_core_conn_take(k);
-
-    if (c == NULL)
-        return NULL;
-    struct plx_econn *e = plx_econn_of(k, c);
-    if (!plx_conn_restore(c, (const uint8_t *)b->image + b->conn_at, streams)) {
-        plx_core_conn_give(k, c);
-        return NULL;
-    }
-    if (has_h3) {
-        e->h3 = plx_h3_restore(&k->h3_env, (const uint8_t *)b->image + b->h3_at, c, c);
-        if (e->h3 == NULL) {
-            plx_conn_release(c);
-            plx_core_conn_give(k, c);
-            return NULL;
-        }
-        for (unsigned i = 0; i < PLX_CONN_IMAGE_STREAMS && streams[i] != NULL; i++)
-            plx_stream_set_user(streams[i], plx_h3_bind(e->h3, head->name[i], streams[i]));
-    }
-    struct plx_h3_conn *h3 = e->h3;
-    econn_restore(k, e, &head->econn);
-    e->h3 = h3;
-    return c;
-}
-
-// The places in the tables that will get another number: they come while the objects are made.
-static void image_prefetch(struct plx_core *k)
-{
-    const uint8_t *image = (const uint8_t *)k->berths.image;
-    const struct plx_econn *e = &((const struct image_head *)image)->econn;
-    struct plx_cid cid[PLX_CONN_IMAGE_CIDS];
-    unsigned count = plx_conn_cids((const struct plx_conn *)(image + k->berths.conn_at), cid);
-
-    for (unsigned i = 0; i < count; i++)
-        plx_demux_prefetch_cid(k, &cid[i]);
-    for (unsigned i = 0; i < e->reset_count; i++)
-        plx_table_prefetch(&k->resets, e->reset_key[i]);
 }
 
 // What a connection is made of: conn, keys and streams are a hundred and fifty lines that nobody has touched for long. Asking for so many takes as long
@@ -375,9 +344,50 @@ static void warm_step(struct plx_core *k)
         pool_warm(&k->h3_streams, WARM_H3_STREAMS, k->h3_streams.obj_size);
         break;
     case WARM_KEYS:
-        pool_warm(&k->keys, 1, k->keys.obj_size);
+        pool_warm(&k->keys, 1, plx_conn_keys_waking());
         break;
     }
+}
+
+// The objects, each read where it shall stand. False: a pool is empty, and nothing is held.
+static bool parts_make(struct plx_core *k, struct plx_conn *c, struct plx_unsqueeze *image, bool has_h3)
+{
+    const struct plx_berths *b = &k->berths;
+    struct plx_econn *e = plx_econn_of(k, c);
+    struct plx_stream *streams[PLX_CONN_IMAGE_STREAMS] = {0};
+    uint64_t name_words[PLX_CONN_IMAGE_STREAMS / 8];
+    const uint8_t *name = (const uint8_t *)name_words;
+
+    plx_unsqueeze(image, name_words, sizeof name_words / 8);
+    econn_restore(k, e, image);
+    plx_unsqueeze_skip(image, b->conn_at / 8 - image->at);
+    plx_conn_restore(c, image);
+    routes_prefetch(k, c, e); // they come while other objects are made
+    if (b->warmed <= WARM_KEYS)
+        warm_step(k);
+    if (!plx_conn_restore_streams(c, image, streams))
+        return false;
+    if (!has_h3)
+        return true;
+    plx_unsqueeze_skip(image, b->h3_at / 8 - image->at);
+    e->h3 = plx_h3_restore(&k->h3_env, image, c, c);
+    if (e->h3 == NULL) {
+        plx_conn_release(c);
+        return false;
+    }
+    for (unsigned i = 0; i < PLX_CONN_IMAGE_STREAMS && streams[i] != NULL; i++)
+        plx_stream_set_user(streams[i], plx_h3_bind(e->h3, name[i], streams[i]));
+    return true;
+}
+
+static struct plx_conn *objects_make(struct plx_core *k, struct plx_unsqueeze *image, bool has_h3)
+{
+    struct plx_conn *c = plx_pool_take(&k->conns);
+
+    if (c == NULL || parts_make(k, c, image, has_h3))
+        return c;
+    plx_pool_give(&k->conns, c);
+    return NULL;
 }
 
 void plx_hibernate_warm(struct plx_core *k)
@@ -395,6 +405,7 @@ struct plx_conn *plx_hibernate_wake(struct plx_core *k, uint32_t berth)
 {
     struct plx_berths *b = &k->berths;
     struct plx_berth *head = &b->v[berth];
+    struct plx_unsqueeze image;
 
     plx_check(berth < b->fresh);
     record_prefetch(b, berth);
@@ -406,13 +417,9 @@ struct plx_conn *plx_hibernate_wake(struct plx_core *k, uint32_t berth)
     record_read(b, berth);
     if (b->warmed <= WARM_STREAMS)
         warm_step(k);
-    plx_unsqueeze(b->image, b->pattern[head->is_server], b->size / 8, b->text);
-    image_prefetch(k);
-    if (b->warmed <= WARM_KEYS)
-        warm_step(k);
+    plx_unsqueeze_begin(&image, b->pattern[head->is_server], b->text);
+    struct plx_conn *c = objects_make(k, &image, head->has_h3);
     b->warmed = WARM_CONN;
-    struct plx_conn *c = objects_make(k, head->has_h3);
-    plx_conn_image_blank((uint8_t *)b->image + b->conn_at);
     if (c == NULL) {
         plx_core_drop(k, PLX_DROP_no_room_to_wake);
         return NULL;

@@ -104,16 +104,20 @@ bool plx_unpark(struct plx_core *k, struct plx_conn *c)
     struct plx_parking *p = &k->parking;
     struct plx_econn *e = plx_econn_of(k, c);
     struct plx_stream *streams[PLX_CONN_IMAGE_STREAMS] = {0};
-    const uint8_t *names = (const uint8_t *)p->image;
+    struct plx_unsqueeze image;
+    uint64_t words[NAMES_LEN / 8];
+    const uint8_t *names = (const uint8_t *)words;
 
     if (e->parked == NULL)
         return true;
     if (e->h3 == NULL) // it ends, and HTTP/3 has gone ahead
         return false;
-    plx_unsqueeze(p->image, p->pattern[plx_conn_is_server(c)], p->size / 8, e->parked + HEAD_LEN);
-    if (!plx_conn_unpark(c, names + NAMES_LEN, streams))
+    plx_unsqueeze_begin(&image, p->pattern[plx_conn_is_server(c)], e->parked + HEAD_LEN);
+    plx_unsqueeze(&image, words, NAMES_LEN / 8);
+    if (!plx_conn_unpark(c, &image, streams))
         return false;
-    if (!plx_h3_unpark(e->h3, names + p->h3_at)) {
+    plx_unsqueeze_skip(&image, p->h3_at / 8 - image.at);
+    if (!plx_h3_unpark(e->h3, &image)) {
         plx_conn_park(c);
         return false;
     }

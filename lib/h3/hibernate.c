@@ -10,14 +10,16 @@
 enum { USTREAMS_MAX = 6, NAME_NONE = 0, NAME_CONTROL, NAME_DECODER, NAME_ENCODER, NAME_FIRST };
 
 struct ustreams {
-    _Alignas(64) struct ustream v[USTREAMS_MAX];
-    uint64_t count;
+    _Alignas(64) uint64_t count;
+    struct ustream v[USTREAMS_MAX];
 };
+_Static_assert(offsetof(struct ustreams, v) == 8, "read one after the other");
 
 struct image {
     _Alignas(64) struct plx_h3_conn conn;
     struct ustreams us;
 };
+_Static_assert(offsetof(struct image, us) == sizeof(struct plx_h3_conn), "read one after the other");
 
 size_t plx_h3_image_size(void)
 {
@@ -66,19 +68,23 @@ static void ustreams_give(struct plx_h3_conn *c)
 }
 
 // False: the pool is empty, and nothing is held.
-static bool ustreams_restore(struct plx_h3_conn *c, const struct ustreams *us)
+static bool ustreams_restore(struct plx_h3_conn *c, struct plx_unsqueeze *image)
 {
-    for (uint64_t i = 0; i < us->count; i++) {
+    uint64_t count;
+
+    plx_unsqueeze(image, &count, 1);
+    for (uint64_t i = 0; i < count; i++) {
         struct ustream *u = plx_pool_take(c->env->streams);
         if (u == NULL) {
             ustreams_give(c);
             return false;
         }
-        memcpy(u, &us->v[i], sizeof *u);
+        plx_unsqueeze(image, u, sizeof *u / 8);
         u->s.conn = c;
         plx_list_init(&u->node);
         plx_list_add_tail(&c->ustreams, &u->node);
     }
+    plx_unsqueeze_skip(image, sizeof(struct ustreams) / 8 - 1 - count * (sizeof(struct ustream) / 8));
     return true;
 }
 
@@ -121,22 +127,21 @@ void plx_h3_release(struct plx_h3_conn *c)
     plx_pool_give(c->env->conns, c);
 }
 
-struct plx_h3_conn *plx_h3_restore(struct plx_h3_env *env, const void *image, void *io_arg,
+struct plx_h3_conn *plx_h3_restore(struct plx_h3_env *env, struct plx_unsqueeze *image, void *io_arg,
                                    struct plx_conn *transport)
 {
-    const struct image *img = image;
     struct plx_h3_conn *c = plx_pool_take(env->conns);
 
     if (c == NULL)
         return NULL;
-    memcpy(c, &img->conn, sizeof *c);
+    plx_unsqueeze(image, c, sizeof *c / 8);
     c->io_arg = io_arg;
     c->transport = transport;
     plx_list_init(&c->requests);
     plx_list_init(&c->ustreams);
     plx_list_init(&c->blocked);
     c->control.conn = c->decoder.conn = c->encoder.conn = c;
-    if (!ustreams_restore(c, &img->us)) {
+    if (!ustreams_restore(c, image)) {
         plx_pool_give(env->conns, c);
         return NULL;
     }
@@ -160,7 +165,7 @@ void plx_h3_park(struct plx_h3_conn *c)
     c->is_parked = true;
 }
 
-bool plx_h3_unpark(struct plx_h3_conn *c, const void *image)
+bool plx_h3_unpark(struct plx_h3_conn *c, struct plx_unsqueeze *image)
 {
     if (!ustreams_restore(c, image))
         return false;

@@ -6,6 +6,7 @@
 #ifndef PLX_H3_HIBERNATE_H
 #define PLX_H3_HIBERNATE_H
 
+#include "base/squeeze.h"
 #include "h3/conn.h"
 
 size_t plx_h3_image_size(void); // a multiple of 64
@@ -15,8 +16,8 @@ void plx_h3_save(const struct plx_h3_conn *c, void *image);
 // A number for the object of a stream (NULL: 0) by which plx_h3_bind() finds its successor.
 uint8_t plx_h3_name(const struct plx_h3_conn *c, const struct plx_h3_stream *hs);
 void plx_h3_release(struct plx_h3_conn *c); // after save: gives the objects back, keeps the table's blocks
-// NULL: a pool is empty; nothing is held then.
-struct plx_h3_conn *plx_h3_restore(struct plx_h3_env *env, const void *image, void *io_arg,
+// The image is what comes next. NULL: a pool is empty; nothing is held then.
+struct plx_h3_conn *plx_h3_restore(struct plx_h3_env *env, struct plx_unsqueeze *image, void *io_arg,
                                    struct plx_conn *transport);
 // The object of that name, which belongs to the transport's stream ts from now on.
 struct plx_h3_stream *plx_h3_bind(struct plx_h3_conn *c, uint8_t name, void *ts);
@@ -26,6 +27,6 @@ struct plx_h3_stream *plx_h3_bind(struct plx_h3_conn *c, uint8_t name, void *ts)
 size_t plx_h3_park_size(void);
 void plx_h3_park_save(const struct plx_h3_conn *c, void *image);
 void plx_h3_park(struct plx_h3_conn *c);
-PLX_MUST_USE bool plx_h3_unpark(struct plx_h3_conn *c, const void *image);
+PLX_MUST_USE bool plx_h3_unpark(struct plx_h3_conn *c, struct plx_unsqueeze *image);
 
 #endif

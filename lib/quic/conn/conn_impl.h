@@ -86,10 +86,10 @@ enum { CONN_STATE_COUNT = PLX_CONN_DEAD + 1 };
 // --- objects of the pools --------------------------------------------------------------------------------------------
 
 struct conn_keys { // 1-RTT, keys.c
+    bool has_both; // after a rest the other one of rx is expanded only when it is asked for, or time is left
+    struct plx_hp_key tx_hp, rx_hp;
     struct plx_aead_key tx;
     struct plx_aead_key rx[2]; // by Key Phase bit
-    struct plx_hp_key tx_hp, rx_hp;
-    bool has_both; // after a rest the other one of rx is expanded only when it is asked for, or time is left
 };
 
 struct conn_level { // Initial and Handshake

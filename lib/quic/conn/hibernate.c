@@ -12,7 +12,7 @@ struct image {
 
 _Static_assert((int)PLX_CONN_IMAGE_STREAMS == (int)PLX_IMAGE_STREAMS_MAX, "one number with two names");
 _Static_assert((int)PLX_CONN_IMAGE_CIDS >= (int)PLX_CIDS_LOCAL_MAX, "room for every ID of ours");
-_Static_assert(sizeof(struct image) % 64 == 0, "whole groups of words");
+_Static_assert(offsetof(struct image, streams) == sizeof(struct plx_conn), "read one after the other");
 
 size_t plx_conn_image_size(void)
 {
@@ -68,7 +68,7 @@ unsigned plx_conn_save(struct plx_conn *c, void *image, void *users[PLX_CONN_IMA
     img->conn.now = (plx_time){0}; // whoever wakes it says what it is
     fold_times(&img->conn);
     plx_streams_save(&c->streams, &img->conn.streams, &img->streams, users);
-    return (unsigned)img->streams.count;
+    return (unsigned)img->streams.head.count;
 }
 
 void plx_conn_release(struct plx_conn *c)
@@ -78,16 +78,18 @@ void plx_conn_release(struct plx_conn *c)
     conn_keys_release(c);
 }
 
-bool plx_conn_restore(struct plx_conn *c, const void *image,
-                      struct plx_stream *streams[PLX_CONN_IMAGE_STREAMS])
+void plx_conn_restore(struct plx_conn *c, struct plx_unsqueeze *image)
 {
-    const struct image *img = image;
-
-    memcpy(c, &img->conn, sizeof *c);
+    plx_unsqueeze(image, c, sizeof *c / 8);
     fold_times(c);
     c->recovery.arg = c;
     c->streams.arg = c;
-    if (plx_streams_restore(&c->streams, &img->streams, streams))
+}
+
+bool plx_conn_restore_streams(struct plx_conn *c, struct plx_unsqueeze *image,
+                              struct plx_stream *streams[PLX_CONN_IMAGE_STREAMS])
+{
+    if (plx_streams_restore(&c->streams, image, streams))
         return true;
     conn_keys_release(c);
     return false;
@@ -110,7 +112,7 @@ unsigned plx_conn_park_save(const struct plx_conn *c, void *image, void *users[P
 
     memset(img, 0, sizeof *img);
     plx_streams_save(&c->streams, NULL, img, users);
-    return (unsigned)img->count;
+    return (unsigned)img->head.count;
 }
 
 void plx_conn_park(struct plx_conn *c)
@@ -119,7 +121,7 @@ void plx_conn_park(struct plx_conn *c)
     c->is_parked = true;
 }
 
-bool plx_conn_unpark(struct plx_conn *c, const void *image,
+bool plx_conn_unpark(struct plx_conn *c, struct plx_unsqueeze *image,
                      struct plx_stream *streams[PLX_CONN_IMAGE_STREAMS])
 {
     if (!c->is_parked || !plx_streams_restore(&c->streams, image, streams))
@@ -143,6 +145,11 @@ void plx_conn_image_blank(void *image)
     }
     for (size_t i = 0; i < PLX_CIDS_PEER_SLOTS; i++)
         plx_bytes_wipe(c->peer_cids.v[i].token, sizeof c->peer_cids.v[i].token);
+}
+
+size_t plx_conn_keys_waking(void)
+{
+    return offsetof(struct conn_keys, rx[1]);
 }
 
 unsigned plx_conn_cids(const struct plx_conn *c, struct plx_cid out[PLX_CONN_IMAGE_CIDS])

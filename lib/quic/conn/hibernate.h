@@ -10,6 +10,7 @@
 #ifndef PLX_QUIC_HIBERNATE_H
 #define PLX_QUIC_HIBERNATE_H
 
+#include "base/squeeze.h"
 #include "quic/conn/conn.h"
 
 enum { PLX_CONN_IMAGE_STREAMS = 8, PLX_CONN_IMAGE_CIDS = 8 };
@@ -24,20 +25,24 @@ bool plx_conn_can_sleep(const struct plx_conn *c);
 unsigned plx_conn_save(struct plx_conn *c, void *image, void *users[PLX_CONN_IMAGE_STREAMS]);
 // After save: objects and memory are given back, secrets forgotten, nobody is told. c may go.
 void plx_conn_release(struct plx_conn *c);
-// streams: the objects for users, in the same order. False: pool or slab are empty; c is as it was, an object without content.
-bool plx_conn_restore(struct plx_conn *c, const void *image,
-                      struct plx_stream *streams[PLX_CONN_IMAGE_STREAMS]);
+// The image is what comes next. c has no streams yet: those must be next, or it is an object without content again.
+void plx_conn_restore(struct plx_conn *c, struct plx_unsqueeze *image);
+// streams: the objects for users, in the same order. False: pool or slab are empty; nothing is held then, and no secret left.
+PLX_MUST_USE bool plx_conn_restore_streams(struct plx_conn *c, struct plx_unsqueeze *image,
+                                           struct plx_stream *streams[PLX_CONN_IMAGE_STREAMS]);
 // Only the streams, while the connection stays where it is: it rests, and nobody but the engine has pointers to them.
 bool plx_conn_can_park(const struct plx_conn *c);
 size_t plx_conn_park_size(void); // of an image, a multiple of 64
 unsigned plx_conn_park_save(const struct plx_conn *c, void *image, void *users[PLX_CONN_IMAGE_STREAMS]);
 void plx_conn_park(struct plx_conn *c); // after save: the objects go
-// As plx_conn_restore(). False: it stays parked, or it has ended since, and its streams with it.
-bool plx_conn_unpark(struct plx_conn *c, const void *image,
+// As plx_conn_restore_streams(). False: it stays parked, or it has ended since, and its streams with it.
+bool plx_conn_unpark(struct plx_conn *c, struct plx_unsqueeze *image,
                      struct plx_stream *streams[PLX_CONN_IMAGE_STREAMS]);
 
 // Clears what is secret in an image, so that it can serve as a pattern for others.
 void plx_conn_image_blank(void *image);
+// How much of an object of keys, from its beginning, is written when they are expanded again. After a key update it may be more.
+size_t plx_conn_keys_waking(void);
 // Our connection IDs that are in use; returns how many.
 unsigned plx_conn_cids(const struct plx_conn *c, struct plx_cid out[PLX_CONN_IMAGE_CIDS]);
 

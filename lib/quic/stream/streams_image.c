@@ -57,13 +57,13 @@ void plx_streams_save(const struct plx_streams *ss, struct plx_streams *copy, st
         const struct plx_window *w = &ss->window[kind];
         for (uint64_t n = w->base; n < w->next; n++) {
             const struct plx_stream *s = plx_window_find(w, n);
-            uint8_t *slot = &img->slot[kind][n - w->base];
+            uint8_t *slot = &img->head.slot[kind][n - w->base];
             *slot = s == PLX_SLOT_NEW ? IMAGE_NEW : IMAGE_CLOSED;
             if (!plx_slot_is_stream(s))
                 continue;
-            *slot = (uint8_t)(IMAGE_STREAM + img->count);
-            users[img->count] = s->user;
-            stream_save(s, &img->v[img->count++]);
+            *slot = (uint8_t)(IMAGE_STREAM + img->head.count);
+            users[img->head.count] = s->user;
+            stream_save(s, &img->v[img->head.count++]);
         }
     }
     if (copy == NULL)
@@ -149,30 +149,34 @@ static bool window_restore(struct plx_streams *ss, unsigned kind, const uint8_t 
     return true;
 }
 
-bool plx_streams_restore(struct plx_streams *ss, const struct plx_streams_image *img,
+bool plx_streams_restore(struct plx_streams *ss, struct plx_unsqueeze *img,
                          struct plx_stream *made[PLX_IMAGE_STREAMS_MAX])
 {
+    struct plx_streams_image_head head;
+
+    plx_unsqueeze(img, &head, sizeof head / 8);
     plx_sched_init(&ss->sched);
     plx_list_init(&ss->ctl_streams);
     plx_list_init(&ss->resumed);
     plx_list_init(&ss->over);
-    for (uint64_t i = 0; i < img->count; i++) {
+    for (uint64_t i = 0; i < head.count; i++) {
         struct plx_stream *s = made[i] = plx_pool_take(ss->pool);
         if (s == NULL) {
             unmake(ss, made, i);
             return false;
         }
-        *s = img->v[i];
+        plx_unsqueeze(img, s, sizeof *s / 8);
         s->streams = ss;
         plx_list_init(&s->ready);
         plx_list_init(&s->ctl_node);
         plx_list_init(&s->later);
     }
+    plx_unsqueeze_skip(img, (PLX_IMAGE_STREAMS_MAX - head.count) * sizeof(struct plx_stream) / 8);
     for (unsigned kind = 0; kind < 4; kind++)
-        if (!window_restore(ss, kind, img->slot[kind], made)) {
-            unmake(ss, made, img->count);
+        if (!window_restore(ss, kind, head.slot[kind], made)) {
+            unmake(ss, made, head.count);
             return false;
         }
-    ss->count = (uint32_t)img->count;
+    ss->count = (uint32_t)head.count;
     return true;
 }

@@ -6,15 +6,21 @@
 #ifndef PLX_QUIC_STREAMS_IMAGE_H
 #define PLX_QUIC_STREAMS_IMAGE_H
 
+#include "base/squeeze.h"
 #include "quic/stream/streams.h"
 
 enum { PLX_IMAGE_STREAMS_MAX = 8, PLX_IMAGE_SPAN = PLX_WINDOW_MIN };
 
 struct plx_streams_image {
+    struct plx_streams_image_head {
+        uint8_t slot[4]
+                    [PLX_IMAGE_SPAN]; // numbers from each window's base on: 0 new, 1 closed, 2 + index into v
+        uint64_t count, reserved[3];
+    } head;
     struct plx_stream v[PLX_IMAGE_STREAMS_MAX];
-    uint8_t slot[4][PLX_IMAGE_SPAN]; // numbers from each window's base on: 0 new, 1 closed, 2 + index into v
-    uint64_t count;
 };
+_Static_assert(offsetof(struct plx_streams_image, v) == sizeof(struct plx_streams_image_head),
+               "read one after the other");
 
 bool plx_streams_can_sleep(const struct plx_streams *ss);
 // img is zero before. copy: a bytewise copy of ss, whose pointers into itself and to streams are cleared; or NULL. users: of each stream in v.
@@ -27,8 +33,8 @@ void plx_streams_park(struct plx_streams *ss);
 // Nor will it be restored: ss is parked and about to end.
 void plx_streams_forget(struct plx_streams *ss);
 // ss: a bytewise copy of what save made, with events, arg and conn as they shall be. made: the objects, their user pointers NULL.
-// Or ss is parked. False: pool or slab are empty; nothing is held then.
-bool plx_streams_restore(struct plx_streams *ss, const struct plx_streams_image *img,
+// Or ss is parked. img: the image is what comes next. False: pool or slab are empty; nothing is held then, and where img is nobody knows.
+bool plx_streams_restore(struct plx_streams *ss, struct plx_unsqueeze *img,
                          struct plx_stream *made[PLX_IMAGE_STREAMS_MAX]);
 
 #endif

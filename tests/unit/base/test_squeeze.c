@@ -12,7 +12,7 @@
 
 enum { WORDS = 1024 };
 
-static uint64_t a[WORDS], b[WORDS], back[WORDS];
+static uint64_t a[WORDS], b[WORDS], back[WORDS + 2];
 static uint8_t text[PLX_SQUEEZE_MAX(WORDS)];
 
 static uint64_t random_word(unsigned *seed)
@@ -23,17 +23,49 @@ static uint64_t random_word(unsigned *seed)
     return v;
 }
 
+static void read_whole(size_t words, size_t len)
+{
+    struct plx_unsqueeze u;
+
+    memset(back, 0x5a, sizeof back);
+    plx_unsqueeze_begin(&u, b, text);
+    plx_unsqueeze(&u, back, words);
+    assert_memory_equal(back, a, words * sizeof *a);
+    assert_int_equal(u.at, words);
+    assert_int_equal(u.octets - text, len);
+}
+
+// Pieces of that many words, each somewhere else; then every other one is not wanted.
+static void read_pieces(size_t words, size_t piece, size_t len)
+{
+    for (unsigned turn = 0; turn < 3; turn++) {
+        struct plx_unsqueeze u;
+        plx_unsqueeze_begin(&u, b, text);
+        for (size_t at = 0, i = turn; at < words; at += piece, i++) {
+            size_t n = words - at < piece ? words - at : piece;
+            if (turn > 0 && i % 2 == 0) {
+                plx_unsqueeze_skip(&u, n);
+                continue;
+            }
+            memset(back, 0x5a, sizeof back);
+            plx_unsqueeze(&u, back + 1, n);
+            assert_memory_equal(back + 1, a + at, n * sizeof *a);
+            assert_int_equal(back[0], UINT64_C(0x5a5a5a5a5a5a5a5a)); // nothing beside it
+            assert_int_equal(back[n + 1], UINT64_C(0x5a5a5a5a5a5a5a5a));
+        }
+        assert_int_equal(u.at, words);
+        assert_int_equal(u.octets - text, len);
+    }
+}
+
 static size_t round_trip(size_t words)
 {
     memset(text, 0xa5, sizeof text);
     size_t len = plx_squeeze(a, b, words, text);
     assert_true(len + PLX_SQUEEZE_SLACK <= PLX_SQUEEZE_MAX(words));
-    memset(back, 0x5a, sizeof back);
-    assert_int_equal(plx_unsqueeze(back, b, words, text), len);
-    assert_memory_equal(back, a, words * sizeof *a);
-    memcpy(back, b, words * sizeof *b);
-    assert_int_equal(plx_unsqueeze_onto(back, text), len);
-    assert_memory_equal(back, a, words * sizeof *a);
+    read_whole(words, len);
+    for (size_t piece = 1; piece < words; piece = piece * 3 + 1)
+        read_pieces(words, piece, len);
     return len;
 }
 
