@@ -66,8 +66,7 @@ void plx_h3_conn_prefetch(const struct plx_h3_conn *c)
 
 void plx_h3_req_prefetch(const void *hs)
 {
-    for (size_t at = 0; at < sizeof(struct plx_h3_req); at += 64)
-        __builtin_prefetch((const uint8_t *)hs + at);
+    __builtin_prefetch(hs); // as a rule it is lean
 }
 
 size_t plx_h3_conn_size(void)
@@ -444,11 +443,13 @@ void plx_h3_on_writable(struct plx_h3_conn *c, struct plx_h3_stream *hs)
 
 void plx_h3_on_closed(struct plx_h3_conn *c, struct plx_h3_stream *hs)
 {
-    struct plx_h3_req *req = as_request(hs);
-
-    if (req != NULL) {
-        if (req->close_code == 0 && c->state == CONN_FAILED)
-            req->close_code = c->fail_code; // it ends because the connection does
+    if (hs->kind == STREAM_REQUEST) {
+        struct plx_h3_req *req = PLX_CONTAINER(hs, struct plx_h3_req, s);
+        if (c->state == CONN_FAILED) {
+            plx_h3_req_unfold(req);
+            if (req->close_code == 0)
+                req->close_code = c->fail_code; // it ends because the connection does
+        }
         plx_h3_req_free(req);
     } else if (is_critical(hs))
         plx_h3_conn_fail(c, PLX_H3_CLOSED_CRITICAL_STREAM, "a critical stream of ours is closed");

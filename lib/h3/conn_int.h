@@ -215,10 +215,9 @@ void plx_h3_goaway_on(struct plx_h3_conn *c, uint64_t id);
 
 // --- request.c ---------------------------------------------------------------------------------------------
 
+// Lean, as most stay to their end: those that come and leave in one piece, with a head that was seen before, in either role. Whatever else
+// may be the first to happen unfolds it: other events of its stream, what a program sends but a prepared answer, its failure.
 struct plx_h3_req *plx_h3_req_new(struct plx_h3_conn *c, void *ts, uint64_t id);
-// A client's that leaves whole and expects an answer in one piece: lean until something else happens. Whatever may be the first to happen unfolds it:
-// the events of its stream but for an answer that was seen before, its failure, its end.
-struct plx_h3_req *plx_h3_req_new_lean(struct plx_h3_conn *c);
 void plx_h3_req_unfold_lean(struct plx_h3_req *req);
 static inline void plx_h3_req_unfold(struct plx_h3_req *req)
 {

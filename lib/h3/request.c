@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/poison.h"
 
 enum { LINE = 64 };
 _Static_assert(sizeof(struct plx_h3_req) > 2 * LINE && sizeof(struct plx_h3_req) <= 3 * LINE, "three lines");
@@ -51,7 +52,7 @@ bool plx_h3_tx_on(struct plx_h3_req *req, enum message_event ev)
 
 // --- life --------------------------------------------------------------------------------------------------
 
-static inline struct plx_h3_req *req_begin(struct plx_h3_conn *c, void *ts, uint64_t id)
+struct plx_h3_req *plx_h3_req_new(struct plx_h3_conn *c, void *ts, uint64_t id)
 {
     struct plx_h3_req *req = plx_pool_take(c->env->streams);
     if (req == NULL)
@@ -59,43 +60,22 @@ static inline struct plx_h3_req *req_begin(struct plx_h3_conn *c, void *ts, uint
     memset(req, 0, LINE);
     req->s = (struct plx_h3_stream){.conn = c, .ts = ts, .id = id, .kind = STREAM_REQUEST};
     req->rx = req->tx = MESSAGE_HEAD;
+    req->is_lean = true;
     plx_list_init(&req->node);
     plx_list_add_tail(&c->requests, &req->node);
+    plx_poison((uint8_t *)req + LINE, sizeof *req - LINE); // whoever looks there shall notice
     return req;
 }
 
 // Line by line: as a whole it would be a loop.
-static inline void rest_init(struct plx_h3_req *req)
+void plx_h3_req_unfold_lean(struct plx_h3_req *req)
 {
+    plx_unpoison((uint8_t *)req + LINE, sizeof *req - LINE);
+    req->is_lean = false;
     memset((uint8_t *)req + LINE, 0, LINE);
     memset((uint8_t *)req + 2 * LINE, 0, sizeof *req - 2 * LINE);
     req->content_length = PLX_H3_LENGTH_UNKNOWN;
     plx_list_init(&req->blocked);
-}
-
-struct plx_h3_req *plx_h3_req_new(struct plx_h3_conn *c, void *ts, uint64_t id)
-{
-    struct plx_h3_req *req = req_begin(c, ts, id);
-    if (req != NULL)
-        rest_init(req);
-    return req;
-}
-
-struct plx_h3_req *plx_h3_req_new_lean(struct plx_h3_conn *c)
-{
-    struct plx_h3_req *req = req_begin(c, NULL, 0);
-    if (req == NULL)
-        return NULL;
-    req->is_lean = true;
-    if (PLX_IS_DEBUG) // whoever looks there shall notice
-        memset((uint8_t *)req + LINE, 0xa5, sizeof *req - LINE);
-    return req;
-}
-
-void plx_h3_req_unfold_lean(struct plx_h3_req *req)
-{
-    req->is_lean = false;
-    rest_init(req);
 }
 
 static void unblock(struct plx_h3_req *req)
@@ -115,27 +95,34 @@ static void pending_drop(struct plx_h3_req *req)
     plx_h3_buf_release(&b);
 }
 
+// What it holds. Of a lean one that is nothing.
+static void give_back(struct plx_h3_req *req)
+{
+    unblock(req);
+    if (req->stash.cap > 0)
+        plx_stash_drop(&req->stash, req->s.conn->env->slab);
+    pending_drop(req);
+}
+
 void plx_h3_req_free(struct plx_h3_req *req)
 {
     struct plx_h3_conn *c = req->s.conn;
     bool is_whole = req->rx == MESSAGE_DONE && req->tx == MESSAGE_DONE;
+    bool is_peer = !req->is_lean && req->is_peer;
+    uint64_t code = !req->is_lean && req->close_code != 0 ? req->close_code : PLX_H3_NO_ERROR;
 
-    plx_h3_req_unfold(req);
     // The end of the connection, however friendly, does not make half an exchange a whole one.
-    if (!is_whole && c->state == CONN_FREED && req->close_code == PLX_H3_NO_ERROR)
-        req->close_code = PLX_H3_REQUEST_CANCELLED;
-    unblock(req);
+    if (!is_whole && c->state == CONN_FREED && code == PLX_H3_NO_ERROR)
+        code = PLX_H3_REQUEST_CANCELLED;
     plx_list_remove(&req->node);
-    if (req->stash.cap > 0)
-        plx_stash_drop(&req->stash, c->env->slab);
-    pending_drop(req);
+    if (!req->is_lean)
+        give_back(req);
     req->rx = req->tx = MESSAGE_ABANDONED; // nothing that on_closed may call does anything any more
     req->s.ts = NULL;
     if (req->is_announced) {
         c->open_requests--;
         if (c->handler->on_closed != NULL)
-            c->handler->on_closed(req, req->close_code != 0 ? req->close_code : PLX_H3_NO_ERROR,
-                                  req->is_peer);
+            c->handler->on_closed(req, code, is_peer);
     }
     plx_pool_give(c->env->streams, req);
 }

@@ -32,7 +32,7 @@ static inline void tx_finished(struct plx_h3_req *req)
 
     //= rfc9114 4.1 "The error code H3_NO_ERROR SHOULD be used when requesting that the client stop sending"
     if (c->is_server && c->handler->on_body == NULL && req->wait == WAIT_NONE && !req->has_fin &&
-        req->framing.is_open && req->framing.kind == PLX_FRAME_DATA)
+        !req->is_lean && req->framing.is_open && req->framing.kind == PLX_FRAME_DATA)
         plx_h3_rx_abandon(req, PLX_H3_NO_ERROR, true);
 }
 
@@ -149,6 +149,15 @@ static bool is_writable(const struct plx_h3_req *req)
     return plx_h3_conn_is_open(req->s.conn) && req->tx != MESSAGE_ABANDONED;
 }
 
+// The same for what takes more than the first line of it: anything but a prepared answer.
+static bool unfold_writable(struct plx_h3_req *req)
+{
+    if (!is_writable(req))
+        return false;
+    plx_h3_req_unfold(req);
+    return true;
+}
+
 static enum plx_err closed(struct plx_buf body)
 {
     plx_h3_buf_release(&body);
@@ -197,7 +206,7 @@ enum plx_err plx_h3_respond(struct plx_h3_req *req, uint16_t status, const struc
 {
     struct plx_h3_conn *c = req->s.conn;
 
-    if (!is_writable(req))
+    if (!unfold_writable(req))
         return closed(body);
     if (!c->is_server || !plx_h3_tx_can(req, EVENT_HEAD) || status < 200 || status > 599 ||
         !fields_are_fine(c, fields, count, STATUS_SIZE) || (body.len > 0 && !status_has_body(status)))
@@ -243,7 +252,7 @@ enum plx_err plx_h3_send_interim(struct plx_h3_req *req, uint16_t status, const 
 {
     struct plx_h3_conn *c = req->s.conn;
 
-    if (!is_writable(req))
+    if (!unfold_writable(req))
         return PLX_ERR_CLOSED;
     //= rfc9114 4.5 "or the 101 (Switching Protocols) informational status code"
     if (!c->is_server || !plx_h3_tx_can(req, EVENT_INTERIM) || status < 100 || status > 199 ||
@@ -259,7 +268,7 @@ enum plx_err plx_h3_send_interim(struct plx_h3_req *req, uint16_t status, const 
 
 enum plx_err plx_h3_request_refuse(struct plx_h3_req *req, uint16_t status)
 {
-    if (!is_writable(req) || !plx_h3_tx_can(req, EVENT_HEAD))
+    if (!unfold_writable(req) || !plx_h3_tx_can(req, EVENT_HEAD))
         return PLX_ERR_CLOSED;
     struct head h = head_begin(req->s.conn);
     plx_qpack_enc_status(&h.w, status);
@@ -272,7 +281,7 @@ enum plx_err plx_h3_send_body(struct plx_h3_req *req, struct plx_buf body, bool 
     struct plx_wr w = plx_wr_init(buf, sizeof buf);
     bool is_inline = body.len <= PLX_H3_INLINE_BODY_MAX;
 
-    if (!is_writable(req))
+    if (!unfold_writable(req))
         return closed(body);
     if (!plx_h3_tx_can(req, EVENT_DATA))
         return PLX_ERR_INVALID;
@@ -308,7 +317,7 @@ enum plx_err plx_h3_send_trailers(struct plx_h3_req *req, const struct plx_field
 {
     struct plx_h3_conn *c = req->s.conn;
 
-    if (!is_writable(req))
+    if (!unfold_writable(req))
         return PLX_ERR_CLOSED;
     if (!plx_h3_tx_can(req, EVENT_DATA) || req->is_connect || !fields_are_fine(c, fields, count, 0))
         return PLX_ERR_INVALID;
@@ -426,7 +435,7 @@ enum plx_err plx_h3_request_block(struct plx_h3_conn *c, struct plx_h3_block *bl
         return PLX_ERR_INVALID;
     if (c->is_early && !info->is_safe)
         return PLX_ERR_AGAIN;
-    struct plx_h3_req *req = plx_h3_req_new_lean(c);
+    struct plx_h3_req *req = plx_h3_req_new(c, NULL, 0);
     if (req == NULL)
         return PLX_ERR_NOMEM;
     uint16_t count = plx_h3_block_bufs(block, false, bufs);

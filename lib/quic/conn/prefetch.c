@@ -88,7 +88,7 @@ void plx_conn_prefetch_stream(const struct plx_conn *c)
     const struct plx_stream *s = last_stream(c);
 
     if (s != NULL)
-        lines(s, 0, offsetof(struct plx_stream, flow));
+        lines(s, 0, PLX_STREAM_LEAN_SIZE);
 }
 
 const void *plx_conn_last_user(const struct plx_conn *c)

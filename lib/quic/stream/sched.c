@@ -15,6 +15,7 @@ static struct plx_list *list_of(struct plx_sched *q, uint8_t list)
 
 static uint8_t list_for(const struct plx_stream *s)
 {
+    plx_debug(s->lean == PLX_LEAN_NO);
     if (s->send_state == PLX_SEND_NONE || s->send_state > PLX_SEND_DATA_SENT)
         return PLX_SCHED_NONE;
     if (plx_sendbuf_has_owed(&s->send))
@@ -69,7 +70,7 @@ void plx_sched_verify(const struct plx_sched *q)
             const struct plx_stream *s =
                 (const struct plx_stream *)((const char *)n - offsetof(struct plx_stream, ready));
             plx_check(s->ready_in == lists[i]);
-            plx_check(list_for(s) == lists[i]);
+            plx_check((s->lean != PLX_LEAN_NO ? PLX_SCHED_FRESH : list_for(s)) == lists[i]);
         }
     }
 }

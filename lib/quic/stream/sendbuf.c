@@ -24,6 +24,24 @@ void plx_sendbuf_init(struct plx_sendbuf *b)
     *b = (struct plx_sendbuf){0};
 }
 
+void plx_sendbuf_init_whole(struct plx_sendbuf *b, const struct plx_buf *piece, enum plx_sendbuf_fin how)
+{
+    *b = (struct plx_sendbuf){.fin = (uint8_t)how};
+    if (how == PLX_FIN_NONE)
+        return;
+    b->end = piece->len;
+    if (how != PLX_FIN_QUEUED)
+        b->next = b->sent_max = b->cursor_off = b->end;
+    if (how == PLX_FIN_ACKED) {
+        b->acked = b->head_off = b->end;
+        b->head = 1;
+        return;
+    }
+    b->piece[0] = *piece;
+    b->count = 1;
+    b->cursor = how == PLX_FIN_SENT;
+}
+
 static enum plx_err ring_grow(struct plx_sendbuf *b, struct plx_slab *slab, uint32_t count)
 {
     if (count > PLX_SENDBUF_PIECES_MAX)
@@ -206,16 +224,6 @@ void plx_sendbuf_copy(const struct plx_sendbuf *b, uint64_t offset, size_t len, 
     }
 }
 
-void plx_sendbuf_send_whole(struct plx_sendbuf *b, uint8_t *out)
-{
-    const struct plx_buf *piece = &b->piece[0];
-
-    memcpy(out, piece->data, piece->len);
-    b->next = b->sent_max = b->cursor_off = b->end;
-    b->cursor = 1;
-    b->fin = PLX_FIN_SENT;
-}
-
 void plx_sendbuf_prefetch(const struct plx_sendbuf *b, size_t ahead, size_t len)
 {
     if (b->cursor == b->count)
@@ -282,17 +290,6 @@ static void on_acked_in_order(struct plx_sendbuf *b, struct plx_slab *slab, uint
     if (b->next < b->acked)
         set_next(b, b->acked);
     release_acked(b, slab);
-}
-
-void plx_sendbuf_whole_acked(struct plx_sendbuf *b, struct plx_slab *slab)
-{
-    struct plx_buf piece = b->piece[0];
-
-    b->fin = PLX_FIN_ACKED;
-    b->head = 1;
-    b->acked = b->head_off = b->end;
-    b->count = b->cursor = 0;
-    plx_sendbuf_release(slab, &piece);
 }
 
 void plx_sendbuf_on_acked(struct plx_sendbuf *b, struct plx_slab *slab, uint64_t offset, uint64_t len,

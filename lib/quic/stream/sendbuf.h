@@ -34,6 +34,7 @@ enum {
 };
 
 struct plx_sendbuf {
+    struct plx_buf piece[PLX_SENDBUF_INLINE];
     // --- one line: every send and acknowledgement ---
     uint64_t acked;    // everything below is acknowledged and released (but for the rest of the first piece)
     uint64_t next;     // next octet to send for the first time, or again after degrading
@@ -46,8 +47,6 @@ struct plx_sendbuf {
     uint16_t cursor;      // relative to head; count when next is at the end of the last piece
     uint8_t ring_log2;    // capacity of ring
     uint8_t fin;          // enum plx_sendbuf_fin
-    // --- pieces ---
-    struct plx_buf piece[PLX_SENDBUF_INLINE];
     // --- only under loss ---
     struct plx_ranges *acks; // acknowledged above acked
     struct plx_ranges *lost; // to be sent again, below next
@@ -91,22 +90,15 @@ static inline bool plx_sendbuf_has_room(const struct plx_sendbuf *b)
 bool plx_sendbuf_peek(const struct plx_sendbuf *b, uint64_t credit, struct plx_sendbuf_chunk *out);
 // Copies [offset, offset+len), which is within a chunk of peek, to out.
 void plx_sendbuf_copy(const struct plx_sendbuf *b, uint64_t offset, size_t len, uint8_t *out);
-// A message of one piece of which nothing has been sent yet: most requests, and the answers to them. add_whole() is add() for one, into a
-// buffer that is as init() left it. It needs no chunk when all of it fits, and has credit: send_whole() does what peek(), copy() and on_sent() do
-// then. When that frame is acknowledged, and was never declared lost, whole_acked() does what on_acked() does.
-static inline void plx_sendbuf_add_whole(struct plx_sendbuf *b, const struct plx_buf *buf)
-{
-    b->piece[0] = *buf;
-    b->count = 1;
-    b->end = buf->len;
-    b->fin = PLX_FIN_QUEUED;
-}
-static inline bool plx_sendbuf_is_whole(const struct plx_sendbuf *b)
-{
-    return b->count == 1 && b->sent_max == 0 && b->fin == PLX_FIN_QUEUED && b->ring == NULL;
-}
-void plx_sendbuf_send_whole(struct plx_sendbuf *b, uint8_t *out);
-void plx_sendbuf_whole_acked(struct plx_sendbuf *b, struct plx_slab *slab);
+// A message of one piece with its FIN, as most requests are, and the answers to them, needs no buffer until something is lost, split or added. Who has
+// kept such a piece itself makes the buffer then, as it would be if the piece had been added (QUEUED), sent in one frame (SENT) and
+// acknowledged (ACKED: it is gone). NONE: nothing was added. piece must not be one of the buffer's own.
+void plx_sendbuf_init_whole(struct plx_sendbuf *b, const struct plx_buf *piece, enum plx_sendbuf_fin how);
+// Octets that do not outlive the call, as one such piece. False: they are too many for one, or the slab is empty.
+PLX_MUST_USE bool plx_sendbuf_copy_whole(struct plx_slab *slab, const void *data, size_t len,
+                                         struct plx_buf *piece);
+// Tells the owner of a piece that has left the queue, or gives the block of a copied one back.
+void plx_sendbuf_release(struct plx_slab *slab, const struct plx_buf *piece);
 // Has len octets on their way into the cache that will be copied soon: those `ahead` octets behind the next one to be sent, as far as they
 // lie in the piece that is being sent. A large body is read once, from memory, and the copy would wait for each of its lines.
 void plx_sendbuf_prefetch(const struct plx_sendbuf *b, size_t ahead, size_t len);

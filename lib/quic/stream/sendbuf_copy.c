@@ -80,6 +80,19 @@ static uint32_t take_blocks(struct plx_sendbuf *b, struct plx_slab *slab, const 
     return count;
 }
 
+bool plx_sendbuf_copy_whole(struct plx_slab *slab, const void *data, size_t len, struct plx_buf *piece)
+{
+    struct copy_block *block;
+    size_t size = size_for(len, 0);
+
+    if (len > size - sizeof *block || (block = plx_slab_take(slab, size)) == NULL)
+        return false;
+    block->size = size;
+    memcpy(block->data, data, len);
+    *piece = (struct plx_buf){block->data, len, &copied};
+    return true;
+}
+
 enum plx_err plx_sendbuf_add_copy(struct plx_sendbuf *b, struct plx_slab *slab, const void *data, size_t len,
                                   bool fin)
 {

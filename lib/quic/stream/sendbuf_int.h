@@ -19,7 +19,4 @@ enum plx_err plx_sendbuf_reserve(struct plx_sendbuf *b, struct plx_slab *slab, u
 // The ring goes with its last piece.
 void plx_sendbuf_trim(struct plx_sendbuf *b, struct plx_slab *slab);
 
-// Tells the owner of a piece that has left the queue, or gives the block of a copied one back.
-void plx_sendbuf_release(struct plx_slab *slab, const struct plx_buf *piece);
-
 #endif

@@ -4,7 +4,7 @@
 
 #include <plx/conn.h>
 
-#include "quic/stream/streams.h"
+#include "quic/stream/streams_int.h"
 
 enum plx_err plx_stream_send(struct plx_stream *s, struct plx_buf buf, bool fin)
 {
@@ -53,12 +53,15 @@ bool plx_stream_is_local(const struct plx_stream *s)
 
 void plx_stream_notify(struct plx_stream *s, uint64_t below)
 {
+    plx_stream_unfold(s);
     s->notify_below = below;
 }
 
 uint64_t plx_stream_unsent(const struct plx_stream *s)
 {
-    return s->send.end - s->send.acked;
+    if (s->lean == PLX_LEAN_NO)
+        return s->send.end - s->send.acked;
+    return s->lean == PLX_LEAN_QUEUED || s->lean == PLX_LEAN_SENT ? s->send.piece[0].len : 0;
 }
 
 void *plx_stream_user(const struct plx_stream *s)

@@ -1,7 +1,8 @@
 // stream.h -- one stream: its two state machines, its buffers and its place in the lists of its connection (RFC 9000 sections 2 and 3).
 //
-// An object of a pool, laid out by who touches it when. A request that arrives in one frame, is answered by one or two pieces and is
-// acknowledged touches the first four lines; the last is for messages of several frames and for streams that are cut short.
+// An object of a pool, laid out by who touches it when. A message that arrives in one frame and one that leaves in one frame, whichever
+// comes first, touch two lines: as long as that is all (`lean`) the others have not even been written. Whatever is the first to ask for more
+// unfolds the stream before: plx_stream_unfold(), streams_int.h. With thousands of requests in flight it is these lines that do not fit the cache.
 //
 // Its functions for applications (plx_stream_*, include/plx/conn.h) are in stream.c; those of plx_streams_* that take a stream are the
 // same for whoever has the container at hand.
@@ -39,11 +40,13 @@ enum plx_stream_flag {
     PLX_STREAM_OVER = 128,        // both halves are done: in the list of streams to close
 };
 
-// How far the sending half of a message of one frame has come: message. It is one piece with its FIN, and nothing else was or will be queued.
-enum plx_stream_message {
-    PLX_MESSAGE_NO,     // not that, or not any more: it was split, lost or reset
-    PLX_MESSAGE_QUEUED, // all of it waits in the list of what is fresh
-    PLX_MESSAGE_SENT,   // it left in one frame, which has not been declared lost
+// How far a lean stream has come with what it sends, which is one piece with its FIN, in one frame: lean.
+enum plx_stream_lean {
+    PLX_LEAN_NO,     // it is not that simple, or not any more: all lines hold
+    PLX_LEAN_READY,  // nothing was queued so far
+    PLX_LEAN_QUEUED, // all of it waits in the list of what is fresh
+    PLX_LEAN_SENT,   // it left in one frame, which has not been declared lost
+    PLX_LEAN_ACKED,  // and has arrived
 };
 
 struct plx_stream {
@@ -56,16 +59,16 @@ struct plx_stream {
     uint16_t flags;     // enum plx_stream_flag
     uint8_t ctl;        // enum plx_stream_ctl
     uint8_t ready_in;   // enum plx_sched_list
-    uint8_t message;    // enum plx_stream_message
+    uint8_t lean;       // enum plx_stream_lean
     uint8_t reserved;
     uint64_t read;       // octets consumed: handed on or thrown away
     uint64_t recvd;      // highest offset received; the final size once that is known
     uint64_t recv_limit; // what the peer was told: a copy of flow.limit
     uint64_t send_limit; // what the peer allows
-    // --- line 1: what is sent; line 2: its pieces ---
-    struct plx_sendbuf send;
-    // --- line 3: where it stands ---
-    struct plx_list ready;    // sched.h
+    // --- line 1: what is sent, in pieces; of a lean stream the first, and nothing behind it means anything ---
+    struct plx_list ready;   // sched.h
+    struct plx_sendbuf send; // line 2: how much of it
+    // --- line 3, after what the buffer needs under loss: where it stands ---
     struct plx_list ctl_node; // streams with ctl to write
     struct plx_list later;    // streams to resume, or to close
     struct plx_recvbuf *held;
@@ -75,10 +78,12 @@ struct plx_stream {
     uint64_t reset_code, stop_code; // from when they are needed on
 };
 
-_Static_assert(offsetof(struct plx_stream, send) == 64, "who it is and what arrives must fit one line");
-_Static_assert(offsetof(struct plx_sendbuf, piece) == 64, "sending in order must fit one line");
-_Static_assert(offsetof(struct plx_stream, ready) == 192, "the pieces must fit one line");
-_Static_assert(offsetof(struct plx_stream, flow) == 256, "the life of a request must fit four lines");
+enum { PLX_STREAM_LEAN_SIZE = 128 }; // what a lean stream is
+_Static_assert(offsetof(struct plx_stream, ready) == 64, "who it is and what arrives must fit one line");
+_Static_assert(offsetof(struct plx_stream, send.acked) == PLX_STREAM_LEAN_SIZE,
+               "the pieces must fit one line");
+_Static_assert(offsetof(struct plx_stream, send.acks) == 192, "sending in order must fit one line");
+_Static_assert(offsetof(struct plx_stream, flow) == 256, "all but credit must fit four lines");
 _Static_assert(sizeof(struct plx_stream) == 320, "five lines");
 
 //= rfc9000 2.1 "The least significant bit (0x01) of the stream ID identifies the initiator"

@@ -3,8 +3,6 @@
 
 #include "quic/stream/streams_int.h"
 
-#include <string.h>
-
 #include "base/pool.h"
 
 enum { CONCURRENT_LOCAL = 2048 }; // of ours: sizes the ring at most, limits nothing
@@ -94,8 +92,11 @@ static bool is_within(const struct plx_streams *ss, const struct plx_streams_pee
         uint64_t most = plx_stream_id_is_uni(kind) ? p->max_stream_data_uni : p->max_stream_data_bidi_remote;
         number = 0;
         for (struct plx_stream *s; (s = plx_window_walk(&ss->window[kind], &number)) != NULL; number++)
-            if (plx_slot_is_stream(s) && s->send.sent_max > most)
-                return false;
+            if (plx_slot_is_stream(s)) {
+                plx_stream_unfold(s);
+                if (s->send.sent_max > most)
+                    return false;
+            }
     }
     return ss->sent <= p->max_data;
 }
@@ -115,6 +116,7 @@ bool plx_streams_reset_peer(struct plx_streams *ss, const struct plx_streams_pee
         for (struct plx_stream *s; (s = plx_window_walk(&ss->window[kind], &number)) != NULL; number++) {
             if (!plx_slot_is_stream(s))
                 continue;
+            plx_stream_unfold(s);
             s->send_limit = send_limit_of(ss, s->id);
             s->flags &= (uint16_t)~PLX_STREAM_BLOCKED_TOLD;
             plx_stream_reschedule(s);
@@ -129,22 +131,13 @@ static void stream_init(struct plx_streams *ss, struct plx_stream *s, uint64_t i
 {
     bool is_uni = plx_stream_id_is_uni(id), is_local = stream_id_is_local(ss, id);
 
-    // What is cleared is the two lines that a request needs: pieces of the send buffer are written before they are read.
-    memset(s, 0, offsetof(struct plx_stream, send));
-    memset(&s->send, 0, offsetof(struct plx_sendbuf, piece));
-    s->send.acks = s->send.lost = NULL;
-    s->held = NULL;
-    s->reset_code = s->stop_code = s->notify_below = 0;
-    s->id = id;
-    s->streams = ss;
+    stream_begin(ss, s, id);
     s->send_state = is_uni && !is_local ? PLX_SEND_NONE : PLX_SEND_READY;
     s->recv_state = is_uni && is_local ? PLX_RECV_NONE : PLX_RECV_RECV;
     s->recv_limit = ss->cfg.stream_window;
     s->send_limit = send_limit_of(ss, id);
-    plx_flow_init(&s->flow, ss->cfg.stream_window);
-    plx_list_init(&s->ready);
-    plx_list_init(&s->ctl_node);
-    plx_list_init(&s->later);
+    if (is_uni) // no message
+        plx_stream_unfold(s);
 }
 
 enum plx_err plx_streams_open(struct plx_streams *ss, bool is_uni, struct plx_stream **out)
@@ -271,6 +264,7 @@ void plx_stream_forget(struct plx_streams *ss, struct plx_stream *s)
 // The peer never learns more than that the number is used up.
 static void stream_close(struct plx_streams *ss, struct plx_stream *s)
 {
+    plx_stream_unfold(s);
     if (plx_list_is_linked(&s->later))
         plx_list_remove(&s->later);
     if (s->ctl != 0)
@@ -300,6 +294,7 @@ void plx_streams_set_over(struct plx_streams *ss, struct plx_stream *s)
 {
     if ((s->flags & PLX_STREAM_OVER) != 0)
         return;
+    plx_stream_unfold(s);
     s->flags |= PLX_STREAM_OVER;
     if (plx_list_is_linked(&s->later)) // it may have been waiting to be resumed
         plx_list_remove(&s->later);
@@ -338,22 +333,39 @@ void plx_streams_fini(struct plx_streams *ss)
 
 // --- proof -------------------------------------------------------------------------------------------------
 
+static void lean_verify(const struct plx_streams *ss, const struct plx_stream *s)
+{
+    static const uint8_t state[] = {[PLX_LEAN_READY] = PLX_SEND_READY,
+                                    [PLX_LEAN_QUEUED] = PLX_SEND_READY,
+                                    [PLX_LEAN_SENT] = PLX_SEND_DATA_SENT,
+                                    [PLX_LEAN_ACKED] = PLX_SEND_DATA_RECVD};
+
+    plx_check(s->lean <= PLX_LEAN_ACKED);
+    plx_check(s->read <= s->recvd);
+    plx_check(!plx_stream_id_is_uni(s->id));
+    plx_check(s->send_state == state[s->lean]);
+    plx_check(s->ctl == 0);
+    plx_check((s->flags & (PLX_STREAM_OVER | PLX_STREAM_RESUMED | PLX_STREAM_PAUSED)) == 0);
+    plx_check(s->ready_in == (s->lean == PLX_LEAN_QUEUED ? PLX_SCHED_FRESH : PLX_SCHED_NONE));
+    plx_check(plx_list_is_linked(&s->ready) == (s->ready_in != PLX_SCHED_NONE));
+    if (s->lean == PLX_LEAN_QUEUED || s->lean == PLX_LEAN_SENT)
+        plx_check(s->send.piece[0].len > 0);
+    if (s->lean == PLX_LEAN_SENT)
+        plx_check(s->send.piece[0].len <= s->send_limit);
+    plx_check(s->recv_state != PLX_RECV_RECV || s->recv_limit == ss->cfg.stream_window);
+}
+
 static void stream_verify(const struct plx_streams *ss, const struct plx_stream *s)
 {
     plx_check(s->streams == ss);
-    plx_check(s->read + plx_recvbuf_held(s->held) <= s->recvd);
     plx_check(s->recvd <= s->recv_limit);
+    if (s->lean != PLX_LEAN_NO) {
+        lean_verify(ss, s);
+        return;
+    }
+    plx_check(s->read + plx_recvbuf_held(s->held) <= s->recvd);
     if (s->recv_state == PLX_RECV_RECV)
         plx_check(s->recv_limit == s->flow.limit);
-    if (s->message != PLX_MESSAGE_NO) {
-        const struct plx_sendbuf *b = &s->send;
-        bool is_sent = s->message == PLX_MESSAGE_SENT;
-        plx_check(b->count == 1 && b->ring == NULL && b->acks == NULL && b->lost == NULL && b->head == 0 &&
-                  b->acked == 0);
-        plx_check(s->send_state == (is_sent ? PLX_SEND_DATA_SENT : PLX_SEND_READY));
-        plx_check(b->fin == (is_sent ? PLX_FIN_SENT : PLX_FIN_QUEUED));
-        plx_check(b->next == (is_sent ? b->end : 0));
-    }
     plx_check(plx_list_is_linked(&s->ctl_node) == (s->ctl != 0));
     plx_check(plx_list_is_linked(&s->later) == ((s->flags & (PLX_STREAM_OVER | PLX_STREAM_RESUMED)) != 0));
     plx_check(plx_list_is_linked(&s->ready) == (s->ready_in != PLX_SCHED_NONE));

@@ -14,6 +14,7 @@ void plx_streams_want_ctl(struct plx_streams *ss, unsigned ctl)
 
 void plx_stream_want_ctl(struct plx_stream *s, unsigned ctl)
 {
+    plx_stream_unfold(s);
     if (s->ctl == 0)
         plx_list_add_tail(&s->streams->ctl_streams, &s->ctl_node);
     s->ctl |= (uint8_t)ctl;
@@ -89,7 +90,7 @@ uint64_t plx_streams_on_stream_data_blocked(struct plx_streams *ss, uint64_t id,
     (void)limit;
     streams_enter(ss);
     struct plx_lookup l = plx_streams_look_up(ss, id, PLX_HALF_RECV);
-    if (l.stream != NULL && l.stream->recv_state == PLX_RECV_RECV &&
+    if (l.stream != NULL && l.stream->recv_state == PLX_RECV_RECV && l.stream->lean == PLX_LEAN_NO &&
         l.stream->read + l.stream->flow.window > l.stream->recv_limit)
         plx_stream_want_ctl(l.stream, PLX_CTL_MAX_STREAM_DATA);
     plx_streams_leave(ss);
@@ -130,6 +131,7 @@ void plx_stream_raise_limit(struct plx_stream *s, uint64_t maximum)
 {
     if (maximum <= s->send_limit)
         return;
+    plx_stream_unfold(s);
     s->send_limit = maximum;
     s->flags &= (uint16_t)~PLX_STREAM_BLOCKED_TOLD;
     plx_stream_drop_ctl(s, PLX_CTL_STREAM_DATA_BLOCKED);

@@ -3,7 +3,10 @@
 #ifndef PLX_QUIC_STREAMS_INT_H
 #define PLX_QUIC_STREAMS_INT_H
 
+#include <string.h>
+
 #include "base/check.h"
+#include "base/poison.h"
 #include "quic/stream/streams.h"
 
 // Streams are closed when the outermost call from below ends, so no pointer goes bad under anybody's feet.
@@ -54,6 +57,26 @@ struct plx_lookup {
 // Makes the stream when it is the peer's and new.
 struct plx_lookup plx_streams_look_up(struct plx_streams *ss, uint64_t id, enum plx_stream_half half);
 
+// --- lean streams: what their other lines would say is written when somebody is about to look ---
+void plx_stream_unfold_lean(struct plx_stream *s); // streams_message.c
+static inline void plx_stream_unfold(struct plx_stream *s)
+{
+    if (s->lean != PLX_LEAN_NO)
+        plx_stream_unfold_lean(s);
+}
+// One that nothing has happened to. AddressSanitizer finds whoever reads its other lines.
+static inline void stream_begin(struct plx_streams *ss, struct plx_stream *s, uint64_t id)
+{
+    memset(s, 0, offsetof(struct plx_stream, ready));
+    s->lean = PLX_LEAN_READY;
+    s->id = id;
+    s->streams = ss;
+    s->send_state = PLX_SEND_READY;
+    s->send_limit = ss->request_send_limit;
+    plx_list_init(&s->ready);
+    plx_poison((const uint8_t *)s + PLX_STREAM_LEAN_SIZE, sizeof *s - PLX_STREAM_LEAN_SIZE);
+}
+
 // --- messages of one frame: streams_message.c ---
 // All of a request, on a new stream. False: it is not that, and nothing was done.
 bool plx_streams_on_message(struct plx_streams *ss, const struct plx_frame_stream *f);
@@ -61,11 +84,11 @@ bool plx_streams_on_message(struct plx_streams *ss, const struct plx_frame_strea
 bool plx_streams_on_answer(struct plx_streams *ss, const struct plx_frame_stream *f);
 // All of what will be sent, in one piece. False: it is not that simple, and nothing was done.
 bool plx_stream_message_send(struct plx_streams *ss, struct plx_stream *s, const struct plx_buf *buf);
-// The same when its buffer has it already.
-bool plx_stream_message_queue(struct plx_streams *ss, struct plx_stream *s);
+// The same for octets that are copied.
+bool plx_stream_message_send_copy(struct plx_streams *ss, struct plx_stream *s, const void *data, size_t len);
 bool plx_stream_message_write(struct plx_streams *ss, struct plx_stream *s, struct plx_wr *w,
                               struct plx_refs *refs);
-void plx_stream_message_acked(struct plx_streams *ss, struct plx_stream *s); // message is SENT
+void plx_stream_message_acked(struct plx_streams *ss, struct plx_stream *s); // lean is SENT
 enum { PLX_STREAM_HEAD_MAX = 1 + 8 + 8 }; // of a frame with the first octets of a stream
 // Of a message that came whole so much was taken, by on_message, on_answer or on_data: streams_recv.c.
 void plx_stream_left(struct plx_stream *s, const struct plx_frame_stream *f, size_t taken);
@@ -84,7 +107,7 @@ static inline void plx_streams_check_over(struct plx_streams *ss, struct plx_str
 // Both halves have come to a good end. When nobody stands on the stream there is no need to wait.
 static inline void plx_stream_end(struct plx_streams *ss, struct plx_stream *s)
 {
-    plx_debug(s->held == NULL); // the end was good: all of it was taken
+    plx_debug(s->lean != PLX_LEAN_NO || s->held == NULL); // the end was good: all of it was taken
     if (ss->depth == 1 && s->flags == 0 && s->ctl == 0)
         plx_stream_forget(ss, s);
     else

@@ -1,15 +1,37 @@
 // streams_message.c -- the short road of messages that are one frame: what nearly every request is, and every short answer to one.
 //
-// The life of such a stream from its first frame to its last acknowledgement, top to bottom. Nothing here is another protocol: each step
-// asks once whether it is that simple, does what the files around it would do one thing after another, and leaves the stream
-// as they would leave it. So whatever comes in between (a loss, a reset, a program that does not take everything) goes on there, at any point.
-// s->message says that nothing has come in between for what is sent; for what arrives it is the new number, the FIN, and no flags.
+// The life of a lean stream (stream.h) from its first frame to its last acknowledgement, top to bottom. Nothing here is another protocol: each
+// step asks once whether it is that simple, and does what the files around it would do one thing after another. When something comes in between
+// (a loss, a reset, a program that does not take everything), at any point, the stream is unfolded: it becomes what those files
+// would have made of it, and goes on there.
+//
+// For what is sent s->lean says how far it is; for what arrives it is the new number, the FIN, and no flags.
 
 #include "quic/stream/streams_int.h"
 
 #include <string.h>
 
 #include "base/pool.h"
+
+// --- the other lines ---------------------------------------------------------------------------------------
+
+void plx_stream_unfold_lean(struct plx_stream *s)
+{
+    static const uint8_t fin[] = {[PLX_LEAN_READY] = PLX_FIN_NONE,
+                                  [PLX_LEAN_QUEUED] = PLX_FIN_QUEUED,
+                                  [PLX_LEAN_SENT] = PLX_FIN_SENT,
+                                  [PLX_LEAN_ACKED] = PLX_FIN_ACKED};
+    struct plx_buf piece = s->send.piece[0];
+
+    plx_unpoison((const uint8_t *)s + PLX_STREAM_LEAN_SIZE, sizeof *s - PLX_STREAM_LEAN_SIZE);
+    plx_sendbuf_init_whole(&s->send, &piece, fin[s->lean]);
+    s->lean = PLX_LEAN_NO;
+    plx_list_init(&s->ctl_node);
+    plx_list_init(&s->later);
+    s->held = NULL;
+    s->reset_code = s->stop_code = s->notify_below = 0;
+    plx_flow_init(&s->flow, s->recv_limit); // it was not raised so far
+}
 
 // --- a request comes ---------------------------------------------------------------------------------------
 
@@ -22,33 +44,6 @@ static bool is_message(const struct plx_streams *ss, const struct plx_window *w,
            w->next - w->base < w->cap;
 }
 
-// What both sides begin with.
-static inline void stream_begin(struct plx_streams *ss, struct plx_stream *s, uint64_t id)
-{
-    memset(s, 0, offsetof(struct plx_stream, send)); // line by line: both at once are a loop
-    memset(&s->send, 0, offsetof(struct plx_sendbuf, piece));
-    s->send.acks = s->send.lost = NULL;
-    s->id = id;
-    s->streams = ss;
-    s->send_state = PLX_SEND_READY;
-    s->send_limit = ss->request_send_limit;
-    plx_list_init(&s->ready);
-    plx_list_init(&s->ctl_node);
-    plx_list_init(&s->later);
-    s->held = NULL;
-    s->notify_below = 0;
-}
-
-// What is never read of a stream whose size is known from the beginning stays as it was.
-static void message_init(struct plx_streams *ss, struct plx_stream *s, const struct plx_frame_stream *f)
-{
-    stream_begin(ss, s, f->id);
-    s->recv_state = PLX_RECV_DATA_RECVD;
-    s->flags = PLX_STREAM_IN_DATA;
-    s->recvd = f->len;
-    s->recv_limit = f->len; // nothing may follow
-}
-
 bool plx_streams_on_message(struct plx_streams *ss, const struct plx_frame_stream *f)
 {
     struct plx_window *w = &ss->window[0]; // of streams that clients open
@@ -59,7 +54,11 @@ bool plx_streams_on_message(struct plx_streams *ss, const struct plx_frame_strea
     if (s == NULL)
         return false;
     plx_window_add(w, s);
-    message_init(ss, s, f);
+    stream_begin(ss, s, f->id);
+    s->recv_state = PLX_RECV_DATA_RECVD;
+    s->flags = PLX_STREAM_IN_DATA;
+    s->recvd = f->len;
+    s->recv_limit = f->len; // nothing may follow
     ss->count++;
     ss->recvd += f->len;
     streams_enter(ss);
@@ -71,9 +70,10 @@ bool plx_streams_on_message(struct plx_streams *ss, const struct plx_frame_strea
 // --- what is sent ------------------------------------------------------------------------------------------
 
 // The piece is all there is, and nothing is in its way.
-static void queue(struct plx_streams *ss, struct plx_stream *s)
+static void queue(struct plx_streams *ss, struct plx_stream *s, const struct plx_buf *buf)
 {
-    s->message = PLX_MESSAGE_QUEUED;
+    s->send.piece[0] = *buf;
+    s->lean = PLX_LEAN_QUEUED;
     plx_sched_add_fresh(&ss->sched, s);
     streams_wake(ss);
 }
@@ -94,47 +94,49 @@ struct plx_stream *plx_streams_ask(struct plx_streams *ss, const struct plx_buf 
     s->user = user;
     s->recv_state = PLX_RECV_RECV;
     s->recv_limit = limit;
-    plx_flow_init(&s->flow, limit);
-    s->reset_code = s->stop_code = 0;
     plx_window_add(w, s);
     ss->count++;
-    plx_sendbuf_add_whole(&s->send, buf);
-    queue(ss, s);
+    queue(ss, s, buf);
     return s;
+}
+
+static bool can_queue(const struct plx_streams *ss, const struct plx_stream *s, size_t len)
+{
+    return s->lean == PLX_LEAN_READY && len > 0 && s->send_limit > 0 && ss->sent < ss->send_limit;
 }
 
 bool plx_stream_message_send(struct plx_streams *ss, struct plx_stream *s, const struct plx_buf *buf)
 {
-    if (s->send_state != PLX_SEND_READY || s->send.end != 0 || s->send.fin != PLX_FIN_NONE || buf->len == 0 ||
-        s->send_limit == 0 || ss->sent >= ss->send_limit)
+    if (!can_queue(ss, s, buf->len))
         return false;
-    plx_sendbuf_add_whole(&s->send, buf);
-    queue(ss, s);
+    queue(ss, s, buf);
     return true;
 }
 
-bool plx_stream_message_queue(struct plx_streams *ss, struct plx_stream *s)
+bool plx_stream_message_send_copy(struct plx_streams *ss, struct plx_stream *s, const void *data, size_t len)
 {
-    if (!plx_sendbuf_is_whole(&s->send) || s->ready_in != PLX_SCHED_NONE || s->send_limit == 0 ||
-        ss->sent >= ss->send_limit)
+    struct plx_buf piece;
+
+    if (!can_queue(ss, s, len) || !plx_sendbuf_copy_whole(ss->slab, data, len, &piece))
         return false;
-    queue(ss, s);
+    queue(ss, s, &piece);
     return true;
 }
 
 bool plx_stream_message_write(struct plx_streams *ss, struct plx_stream *s, struct plx_wr *w,
                               struct plx_refs *refs)
 {
-    uint64_t len = s->send.end;
+    const struct plx_buf *piece = &s->send.piece[0];
+    size_t len = piece->len;
 
-    if (s->message != PLX_MESSAGE_QUEUED || len > s->send_limit || len >= ss->send_limit - ss->sent ||
+    if (s->lean != PLX_LEAN_QUEUED || len > s->send_limit || len >= ss->send_limit - ss->sent ||
         !plx_refs_has_room(refs) || plx_wr_left(w) < len + PLX_STREAM_HEAD_MAX)
         return false;
     uint8_t *to = plx_frame_stream_whole(w, s->id, len);
     plx_check(!w->is_full);
-    plx_sendbuf_send_whole(&s->send, to);
+    memcpy(to, piece->data, len);
     ss->sent += len;
-    s->message = PLX_MESSAGE_SENT;
+    s->lean = PLX_LEAN_SENT;
     s->send_state = PLX_SEND_DATA_SENT;
     refs->v[refs->count++] =
         (struct plx_ref){.id = s->id, .len = (uint32_t)len, .kind = PLX_REF_STREAM, .fin = true};
@@ -180,9 +182,11 @@ bool plx_streams_on_answer(struct plx_streams *ss, const struct plx_frame_stream
 // Its one frame has arrived. In front of the owner's release, which may call us: nothing is left to reset.
 void plx_stream_message_acked(struct plx_streams *ss, struct plx_stream *s)
 {
-    s->message = PLX_MESSAGE_NO;
+    struct plx_buf piece = s->send.piece[0];
+
+    s->lean = PLX_LEAN_ACKED;
     s->send_state = PLX_SEND_DATA_RECVD;
-    plx_sendbuf_whole_acked(&s->send, ss->slab);
+    plx_sendbuf_release(ss->slab, &piece);
     if (plx_recv_is_over(s->recv_state))
         plx_stream_end(ss, s);
 }

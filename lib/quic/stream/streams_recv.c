@@ -38,6 +38,7 @@ void plx_stream_discard(struct plx_stream *s, uint64_t code)
     if (plx_recv_is_over(s->recv_state) || s->recv_state == PLX_RECV_RESET_RECVD ||
         (s->flags & (PLX_STREAM_DISCARDING | PLX_STREAM_OVER)) != 0)
         return;
+    plx_stream_unfold(s);
     s->flags |= PLX_STREAM_DISCARDING;
     s->flags &= (uint16_t)~PLX_STREAM_PAUSED;
     plx_stream_drop_ctl(s, PLX_CTL_MAX_STREAM_DATA);
@@ -211,7 +212,7 @@ static uint64_t on_refused_data(struct plx_streams *ss, struct plx_refused *r, u
 static bool is_whole(const struct plx_stream *s, const struct plx_frame_stream *f)
 {
     return f->fin && f->offset == 0 && f->len > 0 && s->recvd == 0 && s->recv_state == PLX_RECV_RECV &&
-           s->flags == 0 && s->ctl == 0 && s->held == NULL && f->len <= s->recv_limit;
+           s->flags == 0 && s->ctl == 0 && f->len <= s->recv_limit;
 }
 
 __attribute__((noinline)) void plx_stream_left(struct plx_stream *s, const struct plx_frame_stream *f,
@@ -219,6 +220,7 @@ __attribute__((noinline)) void plx_stream_left(struct plx_stream *s, const struc
 {
     size_t len = (size_t)f->len;
 
+    plx_stream_unfold(s);
     taken = offered(s, taken, len, true);
     keep_rest(s, f->data, len, taken);
 }
@@ -250,6 +252,7 @@ static uint64_t on_data_frame(struct plx_stream *s, const struct plx_frame_strea
         return err;
     if (s->recv_state > PLX_RECV_SIZE_KNOWN) // all of it is here, or none of it is wanted
         return PLX_QUIC_NO_ERROR;
+    plx_stream_unfold(s);
     if (f->fin && plx_recv_on(&s->recv_state, PLX_RECV_ON_FIN)) {
         plx_stream_drop_ctl(s, PLX_CTL_MAX_STREAM_DATA);
         if ((s->flags & PLX_STREAM_DISCARDING) != 0 && (s->flags & PLX_STREAM_STOP_HOLDS) == 0)
@@ -314,6 +317,7 @@ static uint64_t on_reset(struct plx_stream *s, const struct plx_frame_reset_stre
         return err;
     if (!plx_recv_on(&s->recv_state, PLX_RECV_ON_RESET)) // a duplicate, or everything is here already
         return PLX_QUIC_NO_ERROR;
+    plx_stream_unfold(s);
     plx_stream_drop_ctl(s, PLX_CTL_MAX_STREAM_DATA | PLX_CTL_STOP_SENDING);
     s->flags &= (uint16_t) ~(PLX_STREAM_STOP_HOLDS | PLX_STREAM_PAUSED);
     if (s->held != NULL)
@@ -361,6 +365,7 @@ void plx_streams_resume(struct plx_streams *ss, struct plx_stream *s)
     if ((s->flags & (PLX_STREAM_RESUMED | PLX_STREAM_OVER | PLX_STREAM_DISCARDING)) != 0 ||
         (s->flags & (PLX_STREAM_PAUSED | PLX_STREAM_IN_DATA)) == 0)
         return;
+    plx_stream_unfold(s);
     s->flags |= PLX_STREAM_RESUMED;
     plx_list_add_tail(&ss->resumed, &s->later);
     streams_wake(ss);

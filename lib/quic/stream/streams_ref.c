@@ -75,8 +75,8 @@ __attribute__((noinline)) static void on_ctl_acked(struct plx_streams *ss, const
 // What an acknowledgement ends was last touched a round trip ago, and many streams do not stay in the cache that long. So of those behind the
 // present one the stream is asked for first and then, through it, what its owner has made of it; the next requests will take the same objects.
 // As long as all streams of the core are few they do stay, and asking would be for nothing.
-enum { STREAMS_CACHED = 2048 /* seven lines each, with their requests: about the second cache */ };
-enum { AHEAD_STREAM = 4, AHEAD_USER = 2, LINE = 64, USER_LEN = 3 * LINE };
+enum { STREAMS_CACHED = 2048 /* with their requests and a program's part: about half of the second cache */ };
+enum { AHEAD_STREAM = 4, AHEAD_USER = 2, LINE = 64 };
 
 // p may be NULL, which is asked for like anything else: a wasted line costs less than the branch.
 static inline void fetch(const void *p, size_t len)
@@ -90,9 +90,13 @@ static void ahead(struct plx_streams *ss, const struct plx_ref *refs, unsigned c
     const struct plx_stream *s;
 
     if (count > AHEAD_STREAM && plx_slot_is_stream(s = stream_of_ref(ss, refs[AHEAD_STREAM].id)))
-        fetch(s, offsetof(struct plx_stream, flow));
-    if (count > AHEAD_USER && plx_slot_is_stream(s = stream_of_ref(ss, refs[AHEAD_USER].id)))
-        fetch(s->user, ss->is_server ? USER_LEN : LINE); // a client's request is lean
+        fetch(s, PLX_STREAM_LEAN_SIZE);
+    if (count > AHEAD_USER && plx_slot_is_stream(s = stream_of_ref(ss, refs[AHEAD_USER].id))) {
+        fetch(s->user, LINE); // a request is lean as well, as a rule
+        if (s->lean == PLX_LEAN_NO)
+            fetch((const uint8_t *)s + PLX_STREAM_LEAN_SIZE,
+                  offsetof(struct plx_stream, flow) - PLX_STREAM_LEAN_SIZE);
+    }
 }
 
 unsigned plx_streams_on_frames_acked(struct plx_streams *ss, const struct plx_ref *refs, unsigned count)
@@ -105,7 +109,7 @@ unsigned plx_streams_on_frames_acked(struct plx_streams *ss, const struct plx_re
         if (is_far && count - n > AHEAD_USER)
             ahead(ss, refs + n, count - n);
         struct plx_stream *s = stream_of_ref(ss, refs[n].id);
-        if (s != NULL && s->message == PLX_MESSAGE_SENT)
+        if (s != NULL && s->lean == PLX_LEAN_SENT)
             plx_stream_message_acked(ss, s);
         else if (s != NULL && s->send_state <= PLX_SEND_DATA_SENT) // neither closed nor given up
             on_part_acked(ss, s, &refs[n]);
@@ -129,9 +133,9 @@ void plx_streams_on_acked(struct plx_streams *ss, const struct plx_ref *ref)
 
 static void on_stream_lost(struct plx_stream *s, const struct plx_ref *ref)
 {
-    s->message = PLX_MESSAGE_NO;
     if (s->send_state > PLX_SEND_DATA_SENT)
         return;
+    plx_stream_unfold(s);
     plx_sendbuf_on_lost(&s->send, s->streams->slab, ref->offset, ref->len, ref->fin);
     plx_stream_reschedule(s);
 }

@@ -21,7 +21,7 @@ static bool is_writable(const struct plx_stream *s)
 
 static enum plx_err queued(struct plx_stream *s, enum plx_err err)
 {
-    if (err == PLX_OK && !plx_stream_message_queue(s->streams, s))
+    if (err == PLX_OK)
         plx_stream_reschedule(s);
     else if (err == PLX_ERR_AGAIN)
         s->flags |= PLX_STREAM_WANTS_ROOM;
@@ -33,6 +33,7 @@ enum plx_err plx_streams_send(struct plx_streams *ss, struct plx_stream *s, cons
 {
     if (count == 1 && fin && plx_stream_message_send(ss, s, bufs))
         return PLX_OK;
+    plx_stream_unfold(s);
     if (!is_writable(s))
         return PLX_ERR_CLOSED;
     enum plx_err err = plx_sendbuf_add(&s->send, ss->slab, bufs, count, fin);
@@ -43,6 +44,9 @@ enum plx_err plx_streams_send(struct plx_streams *ss, struct plx_stream *s, cons
 enum plx_err plx_streams_send_copy(struct plx_streams *ss, struct plx_stream *s, const void *data, size_t len,
                                    bool fin)
 {
+    if (fin && plx_stream_message_send_copy(ss, s, data, len))
+        return PLX_OK;
+    plx_stream_unfold(s);
     if (!is_writable(s))
         return PLX_ERR_CLOSED;
     return queued(s, plx_sendbuf_add_copy(&s->send, ss->slab, data, len, fin));
@@ -54,8 +58,8 @@ void plx_stream_reset_half(struct plx_stream *s, uint64_t code)
 
     if (!plx_send_on(&s->send_state, PLX_SEND_ON_RESET))
         return;
+    plx_stream_unfold(s);
     s->reset_code = code;
-    s->message = PLX_MESSAGE_NO;
     s->flags &= (uint16_t)~PLX_STREAM_WANTS_ROOM;
     plx_sched_remove(s);
     plx_stream_drop_ctl(s, PLX_CTL_STREAM_DATA_BLOCKED);
@@ -132,7 +136,7 @@ static void write_streams(struct plx_streams *ss, struct plx_wr *w, struct plx_r
             continue;
         }
         unsigned count_old = refs->count;
-        s->message = PLX_MESSAGE_NO;
+        plx_stream_unfold(s);
         bool is_done = write_stream(ss, s, w, refs, is_empty);
         bool has_written = refs->count != count_old;
         is_empty = is_empty && !has_written;

@@ -89,13 +89,32 @@ static void add_copy(struct ops *o)
     memset(copy, 0xee, len); // it does not outlive the call
 }
 
-// The short way of a message that is one piece.
-static void send_whole(uint8_t *out)
+// A message that is one piece, looked after outside: the buffer is made when it is on its way.
+static bool is_whole(void)
 {
-    plx_sendbuf_send_whole(&m.b, out);
+    return m.b.count == 1 && m.b.sent_max == 0 && m.b.fin == PLX_FIN_QUEUED && m.b.ring == NULL;
+}
+
+static void send_whole(void)
+{
+    struct plx_buf piece = m.b.piece[m.b.head & (PLX_SENDBUF_INLINE - 1)];
+
     for (uint64_t i = 0; i < m.queued; i++)
-        plx_check(out[i] == pattern(i));
+        plx_check(((const uint8_t *)piece.data)[i] == pattern(i));
+    plx_sendbuf_init_whole(&m.b, &piece, PLX_FIN_SENT);
     m.frame[m.frames++] = (struct frame){0, m.queued, true};
+}
+
+static void copy_whole(struct ops *o)
+{
+    size_t len = ops_u8(o) < 20 ? ops_u16(o) % 20000 : ops_u8(o);
+    struct plx_buf piece;
+
+    if (m.queued > 0 || plx_sendbuf_is_fin_queued(&m.b) || len == 0 || len > OCTETS ||
+        !plx_sendbuf_copy_whole(&m.slab, m.octets, len, &piece))
+        return;
+    plx_sendbuf_init_whole(&m.b, &piece, PLX_FIN_QUEUED);
+    m.queued = len;
 }
 
 static bool send_one(uint64_t credit, size_t max)
@@ -105,8 +124,8 @@ static bool send_one(uint64_t credit, size_t max)
 
     if (m.frames == FRAMES || !plx_sendbuf_peek(&m.b, credit, &c))
         return false;
-    if (plx_sendbuf_is_whole(&m.b) && m.queued <= max && m.queued <= credit && m.queued % 4 != 0) {
-        send_whole(out);
+    if (is_whole() && m.queued <= max && m.queued <= credit && m.queued % 4 != 0) {
+        send_whole();
         return true;
     }
     plx_check(c.offset + c.len <= m.queued);
@@ -199,6 +218,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
             report(ops_u8(&o) % m.frames, (op & 1) != 0, (op & 6) != 0);
         else if (op >= 253)
             (op != 255 ? hog_take : hog_give)(&m.hog, &m.slab);
+        else if (op == 251 && !m.is_cleared)
+            copy_whole(&o);
         else if (op == 252 && !m.is_cleared) {
             m.is_cleared = true;
             plx_sendbuf_clear(&m.b, &m.slab);

@@ -112,21 +112,27 @@ static void test_one_response(void **state)
     assert_int_equal(plx_slab_bytes_in_use(&f.slab), 0);
 }
 
-static void test_whole(void **state)
+// As if it had been added: what was kept outside goes on like any other.
+static void test_whole_queued(void **state)
 {
-    uint8_t out[100];
-
     (void)state;
-    assert_false(plx_sendbuf_is_whole(&f.b));
-    assert_int_equal(add(0, 100, true), PLX_OK);
-    assert_true(plx_sendbuf_is_whole(&f.b));
-    plx_sendbuf_send_whole(&f.b, out);
+    plx_sendbuf_init_whole(&f.b, &(struct plx_buf){f.text, 100, &f.owner}, PLX_FIN_QUEUED);
     plx_sendbuf_verify(&f.b);
-    assert_memory_equal(out, f.text, sizeof out);
-    assert_false(plx_sendbuf_is_whole(&f.b));
+    assert_true(plx_sendbuf_is_fin_queued(&f.b));
+    expect_chunk(send(100, 60), 0, 60, false, true);
+    expect_chunk(send(100, 60), 60, 40, true, true);
+    acked(0, 100, true);
+    assert_true(plx_sendbuf_is_complete(&f.b));
+    assert_int_equal(f.released, 1);
+}
+
+static void test_whole_sent(void **state)
+{
+    (void)state;
+    plx_sendbuf_init_whole(&f.b, &(struct plx_buf){f.text, 100, &f.owner}, PLX_FIN_SENT);
+    plx_sendbuf_verify(&f.b);
     assert_int_equal(send(UINT64_MAX, 1000).offset, UINT64_MAX); // nothing is left
     lost(0, 100, true);
-    assert_false(plx_sendbuf_is_whole(&f.b)); // from now on it is like any other
     expect_chunk(send(100, 60), 0, 60, false, false);
     acked(0, 60, false);
     acked(0, 100, true); // the first one was only late
@@ -137,28 +143,31 @@ static void test_whole(void **state)
 
 static void test_whole_acked(void **state)
 {
-    uint8_t out[100];
-
     (void)state;
-    assert_int_equal(add(0, 100, true), PLX_OK);
-    plx_sendbuf_send_whole(&f.b, out);
-    acked(0, 100, true);
+    plx_sendbuf_init_whole(&f.b, &(struct plx_buf){f.text, 100, &f.owner}, PLX_FIN_ACKED);
+    plx_sendbuf_verify(&f.b);
     assert_true(plx_sendbuf_is_complete(&f.b));
-    assert_int_equal(f.released, 1);
     acked(0, 100, true); // said once more
-    assert_int_equal(f.released, 1);
+    assert_int_equal(send(UINT64_MAX, 1000).offset, UINT64_MAX);
+    assert_int_equal(f.released, 0); // whoever kept it has seen to that
 }
 
-static void test_what_is_not_whole(void **state)
+static void test_whole_copied(void **state)
 {
+    struct plx_buf piece;
+    uint8_t text[100];
+
     (void)state;
-    assert_int_equal(add(0, 50, false), PLX_OK);
-    assert_false(plx_sendbuf_is_whole(&f.b)); // more may follow
-    assert_int_equal(add(50, 50, true), PLX_OK);
-    assert_false(plx_sendbuf_is_whole(&f.b)); // two pieces
-    expect_chunk(send(10, 1000), 0, 10, false, true);
-    acked(0, 10, false);
-    assert_false(plx_sendbuf_is_whole(&f.b)); // not from the beginning
+    memcpy(text, f.text, sizeof text);
+    assert_true(plx_sendbuf_copy_whole(&f.slab, text, sizeof text, &piece));
+    memset(text, 0, sizeof text);
+    assert_memory_equal(piece.data, f.text, piece.len);
+    plx_sendbuf_init_whole(&f.b, &piece, PLX_FIN_QUEUED);
+    expect_chunk(send(100, 100), 0, 100, true, true);
+    acked(0, 100, true);
+    assert_int_equal(plx_slab_bytes_in_use(&f.slab), 0);
+    assert_false(
+        plx_sendbuf_copy_whole(&f.slab, f.text, PLX_SENDBUF_COPY_BLOCK, &piece)); // no room for its front
 }
 
 static void test_credit_and_fin(void **state)
@@ -401,9 +410,10 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_one_response),
-        TEST(test_whole),
+        TEST(test_whole_queued),
+        TEST(test_whole_sent),
         TEST(test_whole_acked),
-        TEST(test_what_is_not_whole),
+        TEST(test_whole_copied),
         TEST(test_credit_and_fin),
         TEST(test_bare_fin),
         TEST(test_out_of_order),

@@ -50,9 +50,9 @@ static struct plx_stream *asked(size_t len, const char *wrote)
 
     assert_non_null(s);
     assert_ptr_equal(s->user, &end);
-    assert_int_equal(s->message, PLX_MESSAGE_QUEUED);
+    assert_int_equal(s->lean, PLX_LEAN_QUEUED);
     assert_string_equal(end_write(1200), wrote);
-    assert_int_equal(s->message, PLX_MESSAGE_SENT);
+    assert_int_equal(s->lean, PLX_LEAN_SENT);
     return s;
 }
 
@@ -183,7 +183,7 @@ static void test_request_lost(void **state)
     begin_client(4);
     struct plx_stream *s = asked(300, "stream 4 0+300 fin; ");
     end_lost();
-    assert_int_equal(s->message, PLX_MESSAGE_NO);
+    assert_int_equal(s->lean, PLX_LEAN_NO);
     end_expect_write(150, "stream 4 0+146; ");
     end_acked();
     end_expect_write(1200, "stream 4 146+154 fin; ");

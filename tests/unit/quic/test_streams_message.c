@@ -29,11 +29,11 @@ static void test_life(void **state)
         end_expect(came);
         assert_int_equal(end.last->recv_state, PLX_RECV_DATA_READ);
         end_send(end.last, 70, true);
-        assert_int_equal(end.last->message, PLX_MESSAGE_QUEUED);
+        assert_int_equal(end.last->lean, PLX_LEAN_QUEUED);
         char wrote[2000];
         snprintf(wrote, sizeof wrote, "%s", end_write(1200));
         assert_non_null(strstr(wrote, went));
-        assert_int_equal(end.last->message, PLX_MESSAGE_SENT);
+        assert_int_equal(end.last->lean, PLX_LEAN_SENT);
         assert_int_equal(end.last->send_state, PLX_SEND_DATA_SENT);
         assert_int_equal(end_stream(id, 0, 50, true), 0); // a duplicate of what is open
         end_acked();
@@ -106,7 +106,7 @@ static void test_lost_and_sent_again(void **state)
     end_send(end.last, 300, true);
     end_expect_write(1200, "stream 4 0+300 fin; ");
     end_lost();
-    assert_int_equal(end.last->message, PLX_MESSAGE_NO);
+    assert_int_equal(end.last->lean, PLX_LEAN_NO);
     plx_streams_verify(&end.ss);
     end_expect_write(150, "stream 4 0+146; ");
     end_acked();
@@ -143,7 +143,7 @@ static void test_split(void **state)
     end_send(end.last, 600, true);
     end.log[0] = '\0';
     end_expect_write(205, "stream 4 0+201; ");
-    assert_int_equal(end.last->message, PLX_MESSAGE_NO);
+    assert_int_equal(end.last->lean, PLX_LEAN_NO);
     end_acked();
     end_expect_write(1200, "stream 4 201+399 fin; ");
     end_acked();
