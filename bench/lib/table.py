@@ -45,20 +45,24 @@ def percent(value):
     return '–' if value is None else f'{value:.0f} %'
 
 
+def ratio(value):
+    return '' if value is None else f' ({value:.2f})'
+
+
 def row(name, c):
     m, w = c['median'], c['spread_percent']
     return (f'| {name} | {text(m["requests_per_second"], "{:,.0f}" if (m["requests_per_second"] or 0) > 100 else "{:,.2f}")} | '
             f'{text(m["server_cpu_us_per_request"])} | {percent(w["requests_per_second"])} / {percent(w["server_cpu_us_per_request"])} | '
             f'{text(m["server_cpu_s_per_gb"], "{:,.3f}")} | {text(m["gbit_per_second"], "{:,.3f}")} | {text(m["datagrams_per_request"])} | '
             f'{text(m["p50_us"], "{:,.0f}")} | {text(m["p99_us"], "{:,.0f}")} | {text(m["failed"], "{:,.0f}")} | '
-            f'{text(m["generator_us_per_request"])} | {text(m["foreign_cpu_share"] and 100 * m["foreign_cpu_share"], "{:.0f} %")} |')
+            f'{text(m["generator_us_per_request"])}{ratio(m.get("generator_per_server"))} | {text(m["foreign_cpu_share"] and 100 * m["foreign_cpu_share"], "{:.0f} %")} |')
 
 
 def markdown(report):
     m = report['machine']
     lines = [f'Machine: {machine.line(m)}; {", ".join(f"{k} {v}" for k, v in m["versions"].items())}. Network: {report["net"]}. '
              f'{report["runs"]} runs of {report["seconds"]:g} s in turn; medians. Load of the machine before: {m["load_before"]:.1f}.', '',
-             '| cell | requests/s | server CPU µs/request | spread of both | server CPU s/GB | Gbit/s | datagrams/request | p50 µs | p99 µs | failed | generator CPU µs/request | others on CPU 0 |',
+             '| cell | requests/s | server CPU µs/request | spread of both | server CPU s/GB | Gbit/s | datagrams/request | p50 µs | p99 µs | failed | generator CPU µs/request (× the server\'s) | others on CPU 0 |',
              '|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|']
     lines += [row(name, c) for name, c in report['cells'].items()]
     noisy = [name for name, c in report['cells'].items() if c['is_noisy']]

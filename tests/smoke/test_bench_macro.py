@@ -94,6 +94,7 @@ def main():
             ratios = [r['generator_per_server'] for r in cell['runs']]
             check(f'{name} exchanged', done.returncode == 0 and len(ratios) == 2 and all(map(is_positive, ratios)) and
                   abs(cell['median']['generator_per_server'] - sum(ratios) / 2) < 1e-9, json.dumps(cell['runs']))
+            check(f'{name} in the table', f' ({cell["median"]["generator_per_server"]:.2f}) |' in done.stdout, done.stdout)
     places = []
     for i in range(3):
         runs.Bench.change_places(i % 2)
