@@ -7,6 +7,7 @@ again in every run, beside the figures: the same packets over memif (bench/bare)
 import dataclasses
 import json
 import os
+import re
 import statistics
 import subprocess
 import tempfile
@@ -182,10 +183,17 @@ def bares(build, cells, nice, say):
     return out
 
 
-def floor(goal, report):
+def floor(goal, report, got=None):
+    """With one measured beside the figures: how many times that the figure is, and how many times its own the goal. Where strangers share the
+    processors, or they are of another kind, both figures move, and this hardly does."""
     each = [r[goal.shake] for r in report.get('openssl', [])] if goal.shake else []
     each += [r[goal.bare]['server_ns'] for r in report.get('bare', []) if 'server_ns' in r.get(goal.bare, {})]
-    return f'{goal.floor}; here {statistics.median(each):.0f}' if each else goal.floor
+    if not each:
+        return goal.floor
+    own = statistics.mean(float(x) for x in re.findall(r'\d+', goal.floor))
+    here = statistics.median(each)
+    times = f' (× {got / here:.1f}; the goal × {goal.goal / own:.1f})' if got else ''
+    return f'{goal.floor}; here {here:.0f}{times}'
 
 
 def idle(build, conns, hold, after, awake):
@@ -228,7 +236,8 @@ def markdown(report, machine_line):
              '| what | goal | floor | measured | spread | |', '|---|--:|--:|--:|--:|---|']
     for g in cell_goals():
         if all(c in report['cells'] for c in g.cells()):
-            lines.append(row(g.what, g.goal, g.unit, floor(g, report), *value(g, report['cells']), g.is_least))
+            got, spread = value(g, report['cells'])
+            lines.append(row(g.what, g.goal, g.unit, floor(g, report, got), got, spread, g.is_least))
     if w := report.get('workers'):
         lines.append(row('two workers over loop, against one, fastest rounds', 1.95, '×', '2.0', w['fastest'], None, True))
         if w.get('apart_median'):
