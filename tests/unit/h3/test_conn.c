@@ -226,6 +226,30 @@ static void test_client_cancels(void **state)
     app_fini(&a);
 }
 
+// However friendly the connection ends, and with whatever code of the peer's program: half an exchange was none.
+static void test_end_in_the_middle(void **state)
+{
+    static const struct {
+        uint64_t code, heard;
+    } ends[] = {
+        {0, PLX_H3_REQUEST_CANCELLED},
+        {PLX_H3_NO_ERROR, PLX_H3_REQUEST_CANCELLED},
+        {PLX_H3_INTERNAL_ERROR, PLX_H3_INTERNAL_ERROR},
+    };
+
+    (void)state;
+    for (unsigned i = 0; i < ROWS(ends); i++) {
+        world_init(&w, 9, 0, NULL, &app_client, &app_server);
+        app_init(&a);
+        assert_int_equal(app_get(w.side[CLIENT].conn, 0, "GET", "/never", 0), PLX_OK);
+        run();
+        world_fini(&w, ends[i].code);
+        EXPECT_ROW(i, a.client[0].closes == 1 && a.client[0].code == ends[i].heard);
+        EXPECT_ROW(i, a.server[0].closes == 1 && a.server[0].code == ends[i].heard);
+        app_fini(&a);
+    }
+}
+
 // What the program must not send.
 static void test_invalid_requests(void **state)
 {
@@ -277,7 +301,7 @@ int main(void)
         cmocka_unit_test(test_end_at_any_moment),      cmocka_unit_test(test_stream_limit_and_copies),
         cmocka_unit_test(test_shutdown_by_server),     cmocka_unit_test(test_shutdown_by_client),
         cmocka_unit_test(test_client_cancels),         cmocka_unit_test(test_rejected_by_goaway),
-        cmocka_unit_test(test_invalid_requests),
+        cmocka_unit_test(test_invalid_requests),       cmocka_unit_test(test_end_in_the_middle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
