@@ -55,7 +55,7 @@ enum {
     "  --ip ADDRESS/PREFIX   our address on a DPDK port; again for more, and for IPv6\n"                                \
     "  --gateway ADDRESS     the way out of those networks; again for the other family\n"                               \
     "  --vlan N              802.1Q tag on a DPDK port\n"                                                               \
-    "  --mtu N               IP MTU (default 1500)\n"                                                                   \
+    "  --mtu N               IP MTU (default 1500; 9216 when listening on loopback alone)\n"                            \
     "  --pcap FILE           record every packet (pcapng)\n"                                                            \
     "  -- ARGUMENTS          everything behind it goes to DPDK's EAL\n"
 // clang-format on

@@ -118,6 +118,26 @@ static bool sock_make(const struct udp_port *p, struct udp_sock *s, const struct
     return true;
 }
 
+uint32_t udp_own_mtu(const struct plx_addr *at)
+{
+    bool is_ip4 = at->af == PLX_AF_IP4;
+    struct plx_addr to = *at;
+    union udp_sa sa;
+    int mtu = 0;
+    socklen_t len = sizeof mtu;
+
+    to.port = to.port != 0 ? to.port : 1; // nothing is sent there
+    socklen_t sa_len = udp_sa_write(&to, &sa);
+    int fd = socket(sa.sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return 0;
+    if (connect(fd, &sa.sa, sa_len) != 0 ||
+        getsockopt(fd, is_ip4 ? IPPROTO_IP : IPPROTO_IPV6, is_ip4 ? IP_MTU : IPV6_MTU, &mtu, &len) != 0)
+        mtu = 0;
+    close(fd);
+    return mtu > 0 ? (uint32_t)mtu : 0;
+}
+
 // --- steering ----------------------------------------------------------------------------------------------
 
 // A classic BPF program over the UDP payload whose result is the number of the queue: the low seven bits of the first octet of

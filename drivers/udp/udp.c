@@ -231,11 +231,30 @@ static enum plx_err queues_open(struct udp_port *p, const struct plx_port_cfg *c
     return PLX_OK;
 }
 
+static bool is_loopback(const struct plx_addr *a)
+{
+    static const uint8_t one[16] = {[15] = 1};
+    return a->af == PLX_AF_IP4 ? a->ip[0] == 127 : a->af == PLX_AF_IP6 && memcmp(a->ip, one, sizeof one) == 0;
+}
+
+// The MTU that nobody has named: Ethernet's. Who listens on loopback addresses alone speaks with programs of the same machine alone, and
+// there the kernel knows what passes: fewer and larger datagrams then, which the peer may still limit (decision 19).
+static uint32_t mtu_default(const struct plx_port_cfg *cfg)
+{
+    uint32_t mtu = cfg->listen_count > 0 ? UDP_MTU_OWN : UDP_MTU_DEFAULT;
+
+    for (uint16_t l = 0; l < cfg->listen_count && mtu > UDP_MTU_DEFAULT; l++) {
+        uint32_t own = is_loopback(&cfg->listen[l]) ? udp_own_mtu(&cfg->listen[l]) : 0;
+        mtu = own < mtu ? own : mtu;
+    }
+    return mtu > UDP_MTU_DEFAULT ? mtu : UDP_MTU_DEFAULT;
+}
+
 static enum plx_err udp_open(struct plx_port *port, const struct plx_port_cfg *cfg,
                              struct plx_port_caps *caps, char *err, size_t err_len)
 {
     struct udp_port *p = (struct udp_port *)port;
-    uint32_t mtu = cfg->mtu > 0 ? cfg->mtu : UDP_MTU_DEFAULT;
+    uint32_t mtu = cfg->mtu > 0 ? cfg->mtu : mtu_default(cfg);
     bool gso, gro;
 
     enum plx_err e = args_read(p, cfg->args, err, err_len);

@@ -23,8 +23,9 @@ enum {
     UDP_TRAIN_BYTES = 65507,  // octets per train: 65535 less the smallest IPv4 and UDP headers
     UDP_TRAIN_BUFFER = 65536, // a receive buffer that holds any train
     UDP_MTU_DEFAULT = 1500,   // Ethernet
+    UDP_MTU_OWN = 9216,       // between programs of one machine: seven datagrams fill a train
     UDP_IP4_OVERHEAD = 28,    // IPv4 and UDP headers
-    UDP_DATAGRAM_MIN = 2048,  // a receive buffer without GRO: more than any peer sends over Ethernet
+    UDP_DATAGRAM_MIN = 9216,  // a receive buffer without GRO: what a neighbour on the same machine may send
     UDP_TX_DEFAULT = 1024,    // packets that take() gives when the configuration names no number
     // 16 MB of trains at most; a buffer returns when its last datagram is given back
     UDP_RX_BUFFERS_GRO = 256,
@@ -152,6 +153,8 @@ struct udp_sock *udp_sock_open(struct udp_port *p, struct udp_queue *q, const st
 // Lets the kernel choose among the queues of the address by the core number in connection IDs of the plain codec. False with errno set.
 bool udp_sock_steer(const struct udp_sock *s);
 void udp_sock_close(struct udp_queue *q, struct udp_sock *s);
+// The MTU that the kernel has for the way to an address of the machine itself; 0 when it does not say.
+uint32_t udp_own_mtu(const struct plx_addr *at);
 bool udp_socks_init(struct udp_queue *q, uint32_t listeners);
 void udp_socks_fini(struct udp_queue *q);
 

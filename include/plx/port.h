@@ -71,7 +71,7 @@ struct plx_port_cfg {
     const struct plx_addr *listen;
     uint16_t listen_count;
     uint16_t queues;  // wanted: one per worker
-    uint16_t mtu;     // IP MTU; 0: the driver's default (1500)
+    uint16_t mtu;     // IP MTU; 0: the driver's default (1500; kernel sockets: more on loopback)
     uint32_t buffers; // packets in flight per queue that take() must be able to give; 0: default
     int numa_node;    // where buffers should live; -1: anywhere
 };
