@@ -78,8 +78,9 @@ static void released(struct plx_owner *o, const void *data, size_t len)
     b.released++;
 }
 
-static const struct plx_streams_events events = {on_stream,    on_data, on_code,    on_code, on_one, on_one,
-                                                 on_available, on_wake, on_message, NULL /* a server */};
+static const struct plx_streams_events events = {
+    on_stream,           on_data, on_code, on_code, on_one, on_one, on_available, on_wake, on_message,
+    NULL /* a server */, NULL};
 
 // Writes all that there is and acknowledges it.
 static void flush(struct plx_streams *ss)

@@ -261,7 +261,8 @@ struct plx_core_stats {
     uint64_t early_accepted, early_refused; // handshakes with early data
     // hibernated now, what their records take; how often connections fell asleep, found no room, and woke
     uint64_t conns_hibernated, hibernated_bytes, hibernations, hibernations_refused, wakes;
-    uint64_t conns_parked;           // at rest, with their own streams put away; they count in conns_open
+    uint64_t
+        conns_parked; // whose own streams of HTTP/3 are put away since they rested; they count in conns_open
     uint64_t conns_cut;              // told to close when the grace of plx_engine_stop() was over
     uint64_t streams_open, requests; // requests: HTTP/3, both roles
     // datagrams that landed on the wrong core, and those received from other cores

@@ -84,7 +84,7 @@ struct plx_econn {
     bool wants_h3;    // client: which handler hears of a connection that never opened
     uint8_t reset_count;
     struct plx_list all;
-    uint8_t *parked;                    // its streams at rest, park.h; NULL: they are objects
+    uint8_t *parked;                    // streams that are put away, park.h; NULL: none
     const struct plx_conn_handler *raw; // NULL with h3, and before the handshake is complete
     uint64_t
         odcid_key; // server: the key in core->odcids of the ID that the client chose for its first packets

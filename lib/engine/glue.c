@@ -249,6 +249,11 @@ static bool on_unpark(void *arg, struct plx_conn *c)
     return plx_unpark(arg, c);
 }
 
+static bool can_unpark(void *arg, struct plx_conn *c)
+{
+    return plx_park_has_room(arg, plx_econn_of(arg, c)->parked);
+}
+
 static void on_wake(void *arg, struct plx_conn *c)
 {
     plx_core_wake(arg, c);
@@ -276,6 +281,7 @@ const struct plx_conn_events plx_glue_events = {
     .on_reset_tokens = on_reset_tokens,
     .on_wake = on_wake,
     .on_unpark = on_unpark,
+    .can_unpark = can_unpark,
 };
 
 void plx_glue_dead(struct plx_core *k, struct plx_conn *c)

@@ -21,13 +21,6 @@ enum {
     NONE = 0xffffffff,
 };
 
-// What stands at the beginning of an image.
-struct image_head {
-    uint8_t name[PLX_CONN_IMAGE_STREAMS]; // plx_h3_name() of each stream's user
-    struct plx_econn econn;
-};
-_Static_assert(offsetof(struct image_head, econn) == PLX_CONN_IMAGE_STREAMS, "read one after the other");
-
 static size_t lines(size_t len)
 {
     return (len + 63) & ~(size_t)63;
@@ -35,14 +28,14 @@ static size_t lines(size_t len)
 
 static size_t image_size(size_t *conn_at, size_t *h3_at)
 {
-    *conn_at = lines(sizeof(struct image_head));
+    *conn_at = lines(sizeof(struct plx_econn));
     *h3_at = *conn_at + lines(plx_conn_image_size());
     return *h3_at + lines(plx_h3_image_size());
 }
 
 static size_t text_size(size_t image)
 {
-    return PLX_SQUEEZE_MAX(image / 8) + MORE_TEXT; // see record_read()
+    return plx_park_text_max() + PLX_SQUEEZE_MAX(image / 8) + MORE_TEXT; // see record_read()
 }
 
 size_t plx_berths_bytes(uint32_t sleepers)
@@ -177,31 +170,31 @@ static bool can_sleep(struct plx_core *k, struct plx_conn *c)
            program_allows(k, c);
 }
 
-// A raw program's streams are its own: it keeps pointers to them that nobody could set right. False: there are some.
-static bool image_make(struct plx_core *k, struct plx_conn *c)
+// Streams are put away first. A raw program's are its own: it keeps pointers to them that nobody could set right. False: some are there still.
+static bool streams_park(struct plx_core *k, struct plx_conn *c)
+{
+    if (plx_conn_is_bare(c))
+        return true;
+    return plx_unpark(k, c) && plx_park(k, c); // what came since goes to the others
+}
+
+static void image_make(struct plx_core *k, struct plx_conn *c)
 {
     struct plx_berths *b = &k->berths;
-    struct image_head *head = (struct image_head *)b->image;
-    struct plx_econn *e = plx_econn_of(k, c);
-    void *users[PLX_CONN_IMAGE_STREAMS];
+    struct plx_econn *image = (struct plx_econn *)b->image, *e = plx_econn_of(k, c);
 
-    memset(head, 0, b->conn_at);
-    memcpy(&head->econn, e, sizeof *e);
-    memset(&head->econn.timer, 0, sizeof e->timer);
-    memset(&head->econn.ready, 0, sizeof e->ready);
-    memset(&head->econn.all, 0, sizeof e->all);
-    head->econn.core = NULL;
-    head->econn.sleep_at = PLX_NEVER; // counts from the waking
-    head->econn.h3 = NULL;
-    unsigned count = plx_conn_save(c, (uint8_t *)b->image + b->conn_at, users);
-    if (e->h3 == NULL) {
-        memset((uint8_t *)b->image + b->h3_at, 0, b->size - b->h3_at);
-        return count == 0;
-    }
-    for (unsigned i = 0; i < count; i++)
-        head->name[i] = plx_h3_name(e->h3, users[i]);
-    plx_h3_save(e->h3, (uint8_t *)b->image + b->h3_at);
-    return true;
+    memset(b->image, 0, b->size);
+    memcpy(image, e, sizeof *e);
+    memset(&image->timer, 0, sizeof image->timer);
+    memset(&image->ready, 0, sizeof image->ready);
+    memset(&image->all, 0, sizeof image->all);
+    image->core = NULL;
+    image->sleep_at = PLX_NEVER; // counts from the waking
+    image->h3 = NULL;
+    image->parked = NULL; // plx_park_text()
+    plx_conn_save(c, (uint8_t *)b->image + b->conn_at);
+    if (e->h3 != NULL)
+        plx_h3_save(e->h3, (uint8_t *)b->image + b->h3_at);
 }
 
 static uint64_t *pattern_of(struct plx_berths *b, bool is_server)
@@ -249,6 +242,7 @@ static void conn_drop(struct plx_core *k, struct plx_conn *c)
     plx_conn_release(c);
     if (e->h3 != NULL)
         plx_h3_release(e->h3);
+    plx_park_forget(k, e);
     e->source.af = PLX_AF_NONE; // stays open
     plx_core_conn_give(k, c);
 }
@@ -260,9 +254,11 @@ static bool hibernate(struct plx_core *k, struct plx_conn *c)
     bool is_server = plx_conn_is_server(c);
     bool ok = false;
 
-    if (!can_sleep(k, c) || !plx_unpark(k, c) || !image_make(k, c))
+    if (!can_sleep(k, c) || !streams_park(k, c))
         return false;
-    size_t len = plx_squeeze(b->image, pattern_of(b, is_server), b->size / 8, b->text);
+    image_make(k, c);
+    size_t len = plx_park_text(e, b->text);
+    len += plx_squeeze(b->image, pattern_of(b, is_server), b->size / 8, b->text + len);
     if (len > UINT16_MAX || berths_for(len) > b->left) {
         k->n.hibernations_refused++;
     } else {
@@ -320,71 +316,70 @@ static void econn_restore(struct plx_core *k, struct plx_econn *e, struct plx_un
     e->sleep_at = plx_time_after(k->now, k->berths.after);
 }
 
-// What a connection is made of: conn, keys and streams are a hundred and fifty lines that nobody has touched for long. Asking for so many takes as long
+// What a connection is made of: conn and keys are more than a hundred lines that nobody has touched for long. Asking for so many takes as long
 // as waiting for some of them, so it is done in breaths that have nothing else to do; what is left when one wakes is asked for then.
-enum { WARM_CONN, WARM_STREAMS, WARM_KEYS, WARM_DONE, WARM_USTREAMS = 5, WARM_H3_STREAMS = 2 };
+enum { WARM_CONN, WARM_H3, WARM_KEYS, WARM_DONE };
 
-static void pool_warm(struct plx_pool *p, uint32_t count, size_t len)
+static void pool_warm(struct plx_pool *p, size_t len)
 {
-    if (p->free_count < count && p->cold_count > 0 && !plx_pool_warm(p))
+    if (p->free_count == 0 && p->cold_count > 0 && !plx_pool_warm(p))
         return;
-    for (uint32_t i = 0; i < count; i++)
-        plx_pool_prefetch(p, i, 0, len);
+    plx_pool_prefetch(p, 0, 0, len);
 }
 
 static void warm_step(struct plx_core *k)
 {
     switch (k->berths.warmed++) {
     case WARM_CONN:
-        pool_warm(&k->conns, 1, k->conns.obj_size);
+        pool_warm(&k->conns, k->conns.obj_size);
         break;
-    case WARM_STREAMS:
-        pool_warm(&k->h3_conns, 1, k->h3_conns.obj_size);
-        pool_warm(&k->streams, WARM_USTREAMS, k->streams.obj_size);
-        pool_warm(&k->h3_streams, WARM_H3_STREAMS, k->h3_streams.obj_size);
+    case WARM_H3:
+        pool_warm(&k->h3_conns, k->h3_conns.obj_size);
         break;
     case WARM_KEYS:
-        pool_warm(&k->keys, 1, plx_conn_keys_waking());
+        pool_warm(&k->keys, plx_conn_keys_waking());
         break;
     }
 }
 
-// The objects, each read where it shall stand. False: a pool is empty, and nothing is held.
-static bool parts_make(struct plx_core *k, struct plx_conn *c, struct plx_unsqueeze *image, bool has_h3)
+// The objects, each read where it shall stand. False: a pool or the slab is empty, and nothing is held.
+static bool parts_make(struct plx_core *k, struct plx_conn *c, struct plx_unsqueeze *image,
+                       const uint8_t *parked, bool has_h3)
 {
     const struct plx_berths *b = &k->berths;
     struct plx_econn *e = plx_econn_of(k, c);
-    struct plx_stream *streams[PLX_CONN_IMAGE_STREAMS] = {0};
-    uint64_t name_words[PLX_CONN_IMAGE_STREAMS / 8];
-    const uint8_t *name = (const uint8_t *)name_words;
 
-    plx_unsqueeze(image, name_words, sizeof name_words / 8);
     econn_restore(k, e, image);
     plx_unsqueeze_skip(image, b->conn_at / 8 - image->at);
     plx_conn_restore(c, image);
     routes_prefetch(k, c, e); // they come while other objects are made
     if (b->warmed <= WARM_KEYS)
         warm_step(k);
-    if (!plx_conn_restore_streams(c, image, streams))
-        return false;
-    if (!has_h3)
-        return true;
-    plx_unsqueeze_skip(image, b->h3_at / 8 - image->at);
-    e->h3 = plx_h3_restore(&k->h3_env, image, c, c);
-    if (e->h3 == NULL) {
-        plx_conn_release(c);
-        return false;
+    if (has_h3) {
+        plx_unsqueeze_skip(image, b->h3_at / 8 - image->at);
+        e->h3 = plx_h3_restore(&k->h3_env, image, c, c);
     }
-    for (unsigned i = 0; i < PLX_CONN_IMAGE_STREAMS && streams[i] != NULL; i++)
-        plx_stream_set_user(streams[i], plx_h3_bind(e->h3, name[i], streams[i]));
-    return true;
+    if (has_h3 == (e->h3 != NULL) && plx_park_from_text(k, e, parked))
+        return true;
+    plx_conn_release(c);
+    if (e->h3 != NULL)
+        plx_h3_release(e->h3);
+    return false;
 }
 
-static struct plx_conn *objects_make(struct plx_core *k, struct plx_unsqueeze *image, bool has_h3)
+static struct plx_conn *objects_make(struct plx_core *k, const struct plx_berth *head)
 {
-    struct plx_conn *c = plx_pool_take(&k->conns);
+    const struct plx_berths *b = &k->berths;
+    const uint8_t *parked = b->text; // and the rest behind it
+    struct plx_unsqueeze image;
 
-    if (c == NULL || parts_make(k, c, image, has_h3))
+    if (!plx_park_has_room(k, parked))
+        return NULL;
+    struct plx_conn *c = plx_pool_take(&k->conns);
+    if (c == NULL)
+        return NULL;
+    plx_unsqueeze_begin(&image, b->pattern[head->is_server], parked + plx_park_text_len(parked));
+    if (parts_make(k, c, &image, parked, head->has_h3))
         return c;
     plx_pool_give(&k->conns, c);
     return NULL;
@@ -405,7 +400,6 @@ struct plx_conn *plx_hibernate_wake(struct plx_core *k, uint32_t berth)
 {
     struct plx_berths *b = &k->berths;
     struct plx_berth *head = &b->v[berth];
-    struct plx_unsqueeze image;
 
     plx_check(berth < b->fresh);
     record_prefetch(b, berth);
@@ -415,10 +409,9 @@ struct plx_conn *plx_hibernate_wake(struct plx_core *k, uint32_t berth)
     __builtin_prefetch(head->timer.link.next);
     __builtin_prefetch(head->timer.link.prev);
     record_read(b, berth);
-    if (b->warmed <= WARM_STREAMS)
+    if (b->warmed <= WARM_H3)
         warm_step(k);
-    plx_unsqueeze_begin(&image, b->pattern[head->is_server], b->text);
-    struct plx_conn *c = objects_make(k, &image, head->has_h3);
+    struct plx_conn *c = objects_make(k, head);
     b->warmed = WARM_CONN;
     if (c == NULL) {
         plx_core_drop(k, PLX_DROP_no_room_to_wake);

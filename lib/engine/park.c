@@ -14,8 +14,8 @@
 enum { NAMES_LEN = 64 };
 _Static_assert((int)PLX_CONN_IMAGE_STREAMS <= (int)NAMES_LEN, "a name each");
 
-// A block of the slab: octets of the text, and the text.
-enum { HEAD_LEN = 2 };
+// A block: octets of the text (2), objects that it needs of `streams` and of `h3_streams`, and the text. Without text it is nothing.
+enum { STREAMS_AT = 2, H3_STREAMS_AT = 3, HEAD_LEN = 4 };
 
 static size_t lines(size_t len)
 {
@@ -46,6 +46,16 @@ bool plx_parking_init(struct plx_parking *p, struct plx_arena *arena)
     return p->image != NULL && p->pattern[0] != NULL && p->pattern[1] != NULL && p->text != NULL;
 }
 
+static size_t text_len(const uint8_t *block)
+{
+    return block[0] | (size_t)block[1] << 8;
+}
+
+static size_t block_size(size_t len)
+{
+    return HEAD_LEN + len + PLX_SQUEEZE_SLACK;
+}
+
 static bool can_park(const struct plx_core *k, const struct plx_conn *c)
 {
     const struct plx_econn *e = plx_econn_of(k, c);
@@ -62,41 +72,91 @@ static const uint64_t *pattern_of(struct plx_parking *p, bool is_server)
     return p->pattern[is_server];
 }
 
-void plx_park_try(struct plx_core *k, struct plx_conn *c)
+bool plx_park(struct plx_core *k, struct plx_conn *c)
 {
     struct plx_parking *p = &k->parking;
     struct plx_econn *e = plx_econn_of(k, c);
     void *users[PLX_CONN_IMAGE_STREAMS];
 
     if (!can_park(k, c))
-        return;
+        return false;
     uint8_t *names = (uint8_t *)p->image;
     memset(names, 0, NAMES_LEN);
     unsigned count = plx_conn_park_save(c, names + NAMES_LEN, users);
     for (unsigned i = 0; i < count; i++)
         names[i] = plx_h3_name(e->h3, users[i]);
-    plx_h3_park_save(e->h3, names + p->h3_at);
+    unsigned h3_count = plx_h3_park_save(e->h3, names + p->h3_at);
     size_t len = plx_squeeze(p->image, pattern_of(p, plx_conn_is_server(c)), p->size / 8, p->text);
-    uint8_t *block = len <= UINT16_MAX ? plx_slab_take(&k->slab, HEAD_LEN + len + PLX_SQUEEZE_SLACK) : NULL;
+    uint8_t *block = len <= UINT16_MAX ? plx_slab_take(&k->slab, block_size(len)) : NULL;
     if (block == NULL)
-        return; // it stays as it is, and is tried again with its next timer
+        return false; // it stays as it is, and is tried again with its next timer
     block[0] = (uint8_t)len;
     block[1] = (uint8_t)(len >> 8);
+    block[STREAMS_AT] = (uint8_t)count;
+    block[H3_STREAMS_AT] = (uint8_t)h3_count;
     memcpy(block + HEAD_LEN, p->text, len);
     e->parked = block;
     plx_conn_park(c);
     plx_h3_park(e->h3);
     k->n.conns_parked++;
+    return true;
+}
+
+void plx_park_try(struct plx_core *k, struct plx_conn *c)
+{
+    if (plx_conn_rests(c))
+        (void)plx_park(k, c);
 }
 
 void plx_park_forget(struct plx_core *k, struct plx_econn *e)
 {
     if (e->parked == NULL)
         return;
-    size_t len = e->parked[0] | (size_t)e->parked[1] << 8;
-    plx_slab_give(&k->slab, e->parked, HEAD_LEN + len + PLX_SQUEEZE_SLACK);
+    plx_slab_give(&k->slab, e->parked, block_size(text_len(e->parked)));
     e->parked = NULL;
     k->n.conns_parked--;
+}
+
+bool plx_park_has_room(const struct plx_core *k, const uint8_t *block)
+{
+    return block == NULL || (plx_pool_left(&k->streams) >= block[STREAMS_AT] &&
+                             plx_pool_left(&k->h3_streams) >= block[H3_STREAMS_AT]);
+}
+
+size_t plx_park_text_max(void)
+{
+    size_t h3_at;
+
+    return HEAD_LEN + PLX_SQUEEZE_MAX(image_size(&h3_at) / 8);
+}
+
+size_t plx_park_text_len(const uint8_t *text)
+{
+    return HEAD_LEN + text_len(text);
+}
+
+size_t plx_park_text(const struct plx_econn *e, uint8_t *out)
+{
+    static const uint8_t nothing[HEAD_LEN] = {0};
+    const uint8_t *from = e->parked != NULL ? e->parked : nothing;
+    size_t len = plx_park_text_len(from);
+
+    memcpy(out, from, len);
+    return len;
+}
+
+bool plx_park_from_text(struct plx_core *k, struct plx_econn *e, const uint8_t *text)
+{
+    size_t len = text_len(text);
+
+    if (len == 0)
+        return true;
+    e->parked = plx_slab_take(&k->slab, block_size(len));
+    if (e->parked == NULL)
+        return false;
+    memcpy(e->parked, text, HEAD_LEN + len);
+    k->n.conns_parked++;
+    return true;
 }
 
 bool plx_unpark(struct plx_core *k, struct plx_conn *c)

@@ -10,7 +10,11 @@
 
 static void send_waiting(struct plx_h3_conn *c)
 {
-    if (c->decoder_out_len == 0 || c->decoder.ts == NULL)
+    if (c->decoder_out_len == 0)
+        return;
+    if (c->is_parked)
+        c->io->wake(c->io_arg);
+    if (c->decoder.ts == NULL)
         return;
     switch (c->io->send_copy(c->io_arg, c->decoder.ts, c->decoder_out, c->decoder_out_len, false)) {
     case PLX_OK:

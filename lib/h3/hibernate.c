@@ -15,15 +15,9 @@ struct ustreams {
 };
 _Static_assert(offsetof(struct ustreams, v) == 8, "read one after the other");
 
-struct image {
-    _Alignas(64) struct plx_h3_conn conn;
-    struct ustreams us;
-};
-_Static_assert(offsetof(struct image, us) == sizeof(struct plx_h3_conn), "read one after the other");
-
 size_t plx_h3_image_size(void)
 {
-    return sizeof(struct image);
+    return (sizeof(struct plx_h3_conn) + 63) & ~(size_t)63;
 }
 
 bool plx_h3_can_sleep(const struct plx_h3_conn *c)
@@ -90,18 +84,19 @@ static bool ustreams_restore(struct plx_h3_conn *c, struct plx_unsqueeze *image)
 
 void plx_h3_save(const struct plx_h3_conn *c, void *image)
 {
-    struct image *img = image;
+    struct plx_h3_conn *copy = image;
 
-    memcpy(&img->conn, c, sizeof *c);
-    img->conn.io_arg = img->conn.transport = NULL;
-    memset(&img->conn.requests, 0, sizeof img->conn.requests);
-    memset(&img->conn.ustreams, 0, sizeof img->conn.ustreams);
-    memset(&img->conn.blocked, 0, sizeof img->conn.blocked);
-    memset(img->conn.decoder_out, 0, sizeof img->conn.decoder_out);
-    stream_blank(&img->conn.control);
-    stream_blank(&img->conn.decoder);
-    stream_blank(&img->conn.encoder);
-    ustreams_save(c, &img->us);
+    plx_check(plx_list_is_empty(&c->ustreams));
+    memset(image, 0, plx_h3_image_size());
+    memcpy(copy, c, sizeof *c);
+    copy->io_arg = copy->transport = NULL;
+    memset(&copy->requests, 0, sizeof copy->requests);
+    memset(&copy->ustreams, 0, sizeof copy->ustreams);
+    memset(&copy->blocked, 0, sizeof copy->blocked);
+    memset(copy->decoder_out, 0, sizeof copy->decoder_out);
+    stream_blank(&copy->control);
+    stream_blank(&copy->decoder);
+    stream_blank(&copy->encoder);
 }
 
 uint8_t plx_h3_name(const struct plx_h3_conn *c, const struct plx_h3_stream *hs)
@@ -123,7 +118,7 @@ uint8_t plx_h3_name(const struct plx_h3_conn *c, const struct plx_h3_stream *hs)
 
 void plx_h3_release(struct plx_h3_conn *c)
 {
-    ustreams_give(c);
+    plx_check(plx_list_is_empty(&c->ustreams));
     plx_pool_give(c->env->conns, c);
 }
 
@@ -141,10 +136,6 @@ struct plx_h3_conn *plx_h3_restore(struct plx_h3_env *env, struct plx_unsqueeze 
     plx_list_init(&c->ustreams);
     plx_list_init(&c->blocked);
     c->control.conn = c->decoder.conn = c->encoder.conn = c;
-    if (!ustreams_restore(c, image)) {
-        plx_pool_give(env->conns, c);
-        return NULL;
-    }
     return c;
 }
 
@@ -153,9 +144,12 @@ size_t plx_h3_park_size(void)
     return sizeof(struct ustreams);
 }
 
-void plx_h3_park_save(const struct plx_h3_conn *c, void *image)
+unsigned plx_h3_park_save(const struct plx_h3_conn *c, void *image)
 {
-    ustreams_save(c, image);
+    struct ustreams *us = image;
+
+    ustreams_save(c, us);
+    return (unsigned)us->count;
 }
 
 void plx_h3_park(struct plx_h3_conn *c)

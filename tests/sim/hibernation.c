@@ -402,6 +402,7 @@ static bool parked(uint64_t seed)
         ask(&w, 0, 1 + 1000 * (n + seed), n % 3 == 2);
         ok = world_run(&w, in(&w, PLX_SEC(60)), world_all_complete) || fail(&w, "an answer is missing");
         plx_conn_verify(w.client[0].conn);
+        ok = ok && (w.server->cores[0]->n.conns_parked == 1 || fail(&w, "a request had them all back"));
     }
     ok = ok && (world_run(&w, in(&w, PLX_SEC(30)), all_parked) || fail(&w, "not put away at last"));
     ok = ok && unparked_late(&w, seed);
@@ -500,6 +501,39 @@ static bool parked_asleep(uint64_t seed)
     return ok;
 }
 
+// A request goes on without the streams that were put away; then there are none for them, and the peer speaks on one.
+static bool recalled_late(uint64_t seed)
+{
+    struct world_cfg cfg = {.seed = seed};
+    struct world w;
+
+    is_awake = seed % 2 == 0;
+    start(&w, &cfg, PLX_SEC(150));
+    bool ok = true;
+    if (is_awake)
+        ok = world_run(&w, in(&w, PLX_SEC(60)), all_parked) || fail(&w, "not put away");
+    else
+        ok = world_run(&w, in(&w, PLX_SEC(60)), all_asleep) || fail(&w, "not asleep");
+    struct plx_core *k = w.client[0].engine->cores[0];
+    if (ok) {
+        ask(&w, 0, 1000, false);
+        ok = world_run(&w, in(&w, PLX_SEC(60)), world_all_complete) || fail(&w, "no answer");
+        ok = ok && ((k->n.conns_parked == 1 && plx_pool_in_use(&k->streams) == 0) ||
+                    fail(&w, "a request had them all back"));
+        pool_take_all(&k->streams, 1);
+        plx_core_stop(w.server->cores[0], in(&w, PLX_SEC(10))); // GOAWAY
+        world_run(&w, in(&w, PLX_MS(200)), NULL);
+        pool_give_all(&k->streams);
+        world_run(&w, in(&w, PLX_SEC(20)), NULL);
+        ok = ok && ((w.client[0].is_closed && w.client[0].why.how == PLX_CLOSE_TRANSPORT &&
+                     w.client[0].why.code == PLX_QUIC_INTERNAL_ERROR && !w.client[0].why.is_peer) ||
+                    fail(&w, "another end than that"));
+    }
+    ok = finish(&w) && ok;
+    is_awake = false;
+    return ok;
+}
+
 static const struct seeds_row scenario[] = {
     {"clean", clean, 1, 1},
     {"loss", loss, 1, 1},
@@ -514,6 +548,7 @@ static const struct seeds_row scenario[] = {
     {"freed_parked", freed_parked, 1, 1},
     {"stops_parked", stops_parked, 1, 1},
     {"parked_asleep", parked_asleep, 1, 1},
+    {"recalled_late", recalled_late, 1, 1},
 };
 
 int main(int argc, char **argv)

@@ -149,10 +149,9 @@ void conn_wind_down(struct plx_conn *c)
         c->is_wound_down = true;
         if (c->completed_at.ns == 0)
             c->env->stats.handshakes_failed++;
-        if (!conn_unpark(c)) { // nobody will miss them
-            plx_streams_forget(&c->streams);
-            c->is_parked = false;
-        }
+        if (c->is_parked) // nobody will miss them
+            c->env->stats.streams_closed += plx_streams_forget(&c->streams);
+        c->is_parked = false;
         plx_streams_fini(&c->streams);
         conn_stash_clear(c);
         conn_tls_close(c); // by far the largest part of a handshake that failed

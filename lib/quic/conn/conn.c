@@ -146,14 +146,20 @@ static void streams_on_available(void *arg, bool is_uni)
     struct plx_conn *c = arg;
     EVENT(c)->on_streams_available(ARG(c), c, is_uni);
 }
+static bool streams_on_recall(void *arg)
+{
+    struct plx_conn *c = arg;
+    return EVENT(c)->on_unpark(ARG(c), c);
+}
 static void streams_on_wake(void *arg)
 {
     conn_wake(arg);
 }
 
 static const struct plx_streams_events streams_events = {
-    streams_on_stream, streams_on_data,      streams_on_reset, streams_on_stop_sending, streams_on_writable,
-    streams_on_closed, streams_on_available, streams_on_wake,  streams_on_message,      streams_on_answer,
+    streams_on_stream,   streams_on_data,   streams_on_reset,     streams_on_stop_sending,
+    streams_on_writable, streams_on_closed, streams_on_available, streams_on_wake,
+    streams_on_message,  streams_on_answer, streams_on_recall,
 };
 
 void plx_conn_want_messages(struct plx_conn *c)
@@ -164,7 +170,7 @@ void plx_conn_want_messages(struct plx_conn *c)
 
 struct plx_stream *plx_conn_ask(struct plx_conn *c, const struct plx_buf *buf, void *user)
 {
-    if (!conn_is_complete(c) || c->is_parked)
+    if (!conn_is_complete(c))
         return NULL;
     struct plx_stream *s = plx_streams_ask(&c->streams, buf, user);
     if (s != NULL)
@@ -178,8 +184,6 @@ enum plx_err plx_stream_open(struct plx_conn *c, bool is_uni, struct plx_stream 
         return PLX_ERR_CLOSED;
     if (conn_is_handshaking(c) && !conn_is_early(c)) // the peer's limits are not known yet
         return PLX_ERR_AGAIN;
-    if (!conn_unpark(c))
-        return PLX_ERR_NOMEM;
     enum plx_err err = plx_streams_open(&c->streams, is_uni, out);
     if (err == PLX_OK)
         c->env->stats.streams_opened++;

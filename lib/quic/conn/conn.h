@@ -131,8 +131,10 @@ struct plx_conn_events {
     // The stateless reset tokens of the peer that concern c now (RFC 9000 section 10.3.1): these and no others, at most PLX_PATHS_MAX.
     // A reset carries no connection ID that means anything, so the engine finds the connection by the token. May be NULL.
     void (*on_reset_tokens)(void *arg, struct plx_conn *c, const uint8_t (*tokens)[16], unsigned count);
-    // After plx_conn_park() only: its streams are needed (plx_conn_unpark). False: there are no objects for them.
+    // After plx_conn_park() only. Its streams are needed (plx_conn_unpark); false: there are no objects for them, and whoever needs them has to do without,
+    // which a peer's frame cannot: the connection ends. So before one that rests does anything it is asked whether there are some.
     bool (*on_unpark)(void *arg, struct plx_conn *c);
+    bool (*can_unpark)(void *arg, struct plx_conn *c);
     // After plx_conn_want_messages() only, in place of on_stream and on_data: a new stream of two directions, and all that the peer says on it.
     size_t (*on_message)(void *arg, struct plx_conn *c, struct plx_stream *s, const uint8_t *data,
                          size_t len);

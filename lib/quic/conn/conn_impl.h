@@ -189,7 +189,7 @@ struct plx_conn {
     uint8_t ptos;            // probe timeouts since something was acknowledged
     bool is_dead_told;       // on_dead was called
     uint8_t tokens_told;     // peer_cids.tokens_changed when on_reset_tokens was called last
-    bool is_parked;          // its streams are put away, hibernate.h; there are no keys then
+    bool is_parked;          // streams that were open when it rested are put away, hibernate.h
     uint16_t payload_max;    // of a validated path: ours and the peer's limits
     uint8_t questions;       // whether the peer is still there, since stream data came
     // --- line 2: counted, or asked, for every packet ---
@@ -253,10 +253,10 @@ static inline bool conn_is_complete(const struct plx_conn *c)
 {
     return c->state == PLX_CONN_ESTABLISHED || c->state == PLX_CONN_CONFIRMED;
 }
-// Whoever needs the streams has them back first. False: there are no objects for them.
-static inline bool conn_unpark(struct plx_conn *c)
+// For streams that are put away, should they be needed.
+static inline bool conn_has_room(struct plx_conn *c)
 {
-    return !c->is_parked || c->env->events->on_unpark(c->env->events_arg, c);
+    return !c->is_parked || c->env->events->can_unpark(c->env->events_arg, c);
 }
 static inline void conn_wake(struct plx_conn *c)
 {

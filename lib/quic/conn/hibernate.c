@@ -5,18 +5,12 @@
 #include "quic/conn/conn_impl.h"
 #include "quic/stream/streams_image.h"
 
-struct image {
-    struct plx_conn conn;
-    struct plx_streams_image streams;
-};
-
 _Static_assert((int)PLX_CONN_IMAGE_STREAMS == (int)PLX_IMAGE_STREAMS_MAX, "one number with two names");
 _Static_assert((int)PLX_CONN_IMAGE_CIDS >= (int)PLX_CIDS_LOCAL_MAX, "room for every ID of ours");
-_Static_assert(offsetof(struct image, streams) == sizeof(struct plx_conn), "read one after the other");
 
 size_t plx_conn_image_size(void)
 {
-    return sizeof(struct image);
+    return sizeof(struct plx_conn);
 }
 
 plx_time plx_conn_quiet_since(const struct plx_conn *c)
@@ -40,7 +34,7 @@ bool plx_conn_can_sleep(const struct plx_conn *c)
            c->space.bytes_in_flight == 0 && c->space.probes_wanted == 0 && c->want == 0 &&
            c->hold == CONN_HOLD_NONE && plx_time_is_never(plx_acks_deadline(&c->space.acks)) &&
            path_is_quiet(&c->paths) && c->tokens_told == c->peer_cids.tokens_changed &&
-           !plx_conn_wants_tx(c) && (c->is_parked || plx_streams_can_sleep(&c->streams));
+           !plx_conn_wants_tx(c) && plx_streams_can_sleep(&c->streams);
 }
 
 // Moments that are mostly the same, or near: as a difference, that is little. Twice, it is what was.
@@ -54,21 +48,20 @@ static void fold_times(struct plx_conn *c)
     c->opened_at.ns ^= c->heard_at.ns ^ c->completed_at.ns;
 }
 
-unsigned plx_conn_save(struct plx_conn *c, void *image, void *users[PLX_CONN_IMAGE_STREAMS])
+void plx_conn_save(struct plx_conn *c, void *image)
 {
-    struct image *img = image;
+    struct plx_conn *copy = image;
 
     plx_check(plx_conn_can_sleep(c));
+    plx_check(plx_conn_is_bare(c));
     if (c->keys != NULL)
         conn_keys_rest(c);
     plx_space_shrink(&c->space);
-    memcpy(&img->conn, c, sizeof *c);
-    memset(&img->streams, 0, sizeof img->streams);
-    img->conn.recovery.arg = NULL;
-    img->conn.now = (plx_time){0}; // whoever wakes it says what it is
-    fold_times(&img->conn);
-    plx_streams_save(&c->streams, &img->conn.streams, &img->streams, users);
-    return (unsigned)img->streams.head.count;
+    memcpy(copy, c, sizeof *c);
+    copy->recovery.arg = NULL;
+    copy->now = (plx_time){0}; // whoever wakes it says what it is
+    fold_times(copy);
+    plx_streams_blank(&copy->streams);
 }
 
 void plx_conn_release(struct plx_conn *c)
@@ -83,22 +76,24 @@ void plx_conn_restore(struct plx_conn *c, struct plx_unsqueeze *image)
     plx_unsqueeze(image, c, sizeof *c / 8);
     fold_times(c);
     c->recovery.arg = c;
-    c->streams.arg = c;
+    plx_streams_revive(&c->streams, c);
 }
 
-bool plx_conn_restore_streams(struct plx_conn *c, struct plx_unsqueeze *image,
-                              struct plx_stream *streams[PLX_CONN_IMAGE_STREAMS])
+bool plx_conn_rests(const struct plx_conn *c)
 {
-    if (plx_streams_restore(&c->streams, image, streams))
-        return true;
-    conn_keys_release(c);
-    return false;
+    return c->state == PLX_CONN_CONFIRMED && c->keys == NULL && c->hs == NULL;
+}
+
+bool plx_conn_is_bare(const struct plx_conn *c)
+{
+    return plx_streams_is_bare(&c->streams);
 }
 
 bool plx_conn_can_park(const struct plx_conn *c)
 {
-    return !c->is_parked && c->state == PLX_CONN_CONFIRMED && c->keys == NULL && c->hs == NULL &&
-           !c->is_inside && c->streams.count > 0 && plx_streams_can_sleep(&c->streams);
+    return !c->is_parked && c->state == PLX_CONN_CONFIRMED && c->hs == NULL && !c->is_inside &&
+           c->recovery.bytes_in_flight == 0 && !plx_streams_is_bare(&c->streams) &&
+           plx_streams_can_sleep(&c->streams);
 }
 
 size_t plx_conn_park_size(void)
@@ -111,7 +106,7 @@ unsigned plx_conn_park_save(const struct plx_conn *c, void *image, void *users[P
     struct plx_streams_image *img = image;
 
     memset(img, 0, sizeof *img);
-    plx_streams_save(&c->streams, NULL, img, users);
+    plx_streams_save(&c->streams, img, users);
     return (unsigned)img->head.count;
 }
 
@@ -124,7 +119,7 @@ void plx_conn_park(struct plx_conn *c)
 bool plx_conn_unpark(struct plx_conn *c, struct plx_unsqueeze *image,
                      struct plx_stream *streams[PLX_CONN_IMAGE_STREAMS])
 {
-    if (!c->is_parked || !plx_streams_restore(&c->streams, image, streams))
+    if (!c->is_parked || !plx_streams_recall(&c->streams, image, streams))
         return false;
     c->is_parked = false;
     return true;
@@ -132,7 +127,7 @@ bool plx_conn_unpark(struct plx_conn *c, struct plx_unsqueeze *image,
 
 void plx_conn_image_blank(void *image)
 {
-    struct plx_conn *c = &((struct image *)image)->conn;
+    struct plx_conn *c = image;
     struct plx_secret *secrets[] = {&c->rx_secret, &c->tx_secret};
     struct plx_material *raw[] = {&c->rx_raw, &c->tx_raw};
 

@@ -285,7 +285,7 @@ bool conn_keys_awake(struct plx_conn *c)
         return true;
     if (!c->has_rx_keys || !c->has_tx_keys)
         return false;
-    if (!conn_is_winding_down(c) && !conn_unpark(c)) // who says goodbye needs no streams for it
+    if (!conn_is_winding_down(c) && !conn_has_room(c)) // who says goodbye needs no streams for it
         return false;
     if ((c->keys = plx_pool_take(c->env->keys)) == NULL)
         return false;

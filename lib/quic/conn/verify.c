@@ -36,7 +36,6 @@ void plx_conn_verify(const struct plx_conn *c)
         plx_check(c->hs == NULL);
         plx_check(plx_time_is_never(c->old_keys_until));
     }
-    plx_check(!c->is_parked || (c->keys == NULL && c->streams.count == 0));
     if (conn_is_complete(c))
         plx_check(c->has_rx_keys && c->has_tx_keys);
     if (c->hs != NULL)
@@ -49,7 +48,6 @@ void plx_conn_verify(const struct plx_conn *c)
         struct plx_space *sp[PLX_SPACE_COUNT];
         conn_spaces(c, sp);
         plx_recovery_verify(&c->recovery, sp);
-        if (!c->is_parked)
-            plx_streams_verify(&c->streams);
+        plx_streams_verify(&c->streams);
     }
 }

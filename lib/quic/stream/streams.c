@@ -154,6 +154,8 @@ enum plx_err plx_streams_open(struct plx_streams *ss, bool is_uni, struct plx_st
         }
         return PLX_ERR_AGAIN;
     }
+    if (plx_window_is_away(w) && !ss->events->on_recall(ss->arg))
+        return PLX_ERR_NOMEM;
     struct plx_stream *s = plx_pool_take(ss->pool);
     if (s == NULL)
         return PLX_ERR_NOMEM;
@@ -201,6 +203,16 @@ static struct plx_lookup make_peers(struct plx_streams *ss, uint64_t id)
     return (struct plx_lookup){.stream = s};
 }
 
+// Somebody speaks on streams that were put away.
+__attribute__((noinline)) static struct plx_lookup look_up_away(struct plx_streams *ss, uint64_t id,
+                                                                enum plx_stream_half half)
+{
+    if (!ss->events->on_recall(ss->arg))
+        return (struct plx_lookup){.error = PLX_QUIC_INTERNAL_ERROR};
+    plx_check(!plx_window_is_away(window_of(ss, id)));
+    return plx_streams_look_up(ss, id, half);
+}
+
 struct plx_lookup plx_streams_look_up(struct plx_streams *ss, uint64_t id, enum plx_stream_half half)
 {
     bool is_local = stream_id_is_local(ss, id);
@@ -221,7 +233,7 @@ struct plx_lookup plx_streams_look_up(struct plx_streams *ss, uint64_t id, enum 
     if (__builtin_expect(plx_slot_is_stream(slot), 1))
         return (struct plx_lookup){.stream = slot};
     if (slot == PLX_SLOT_NEW)
-        return make_peers(ss, id);
+        return plx_window_is_away(w) ? look_up_away(ss, id, half) : make_peers(ss, id);
     if (slot == PLX_SLOT_REFUSED)
         return (struct plx_lookup){.refused = plx_refused_find(&ss->refused, id)};
     ss->ignored_total++;

@@ -22,7 +22,7 @@ struct plx_pool;
 struct plx_slab;
 
 // Upwards; called from inside on_* and plx_streams_* functions. They may send, reset, open, resume, but not free the container.
-// All must be set (on_message and on_answer where they are wanted). on_reset is not called for a stream on which stop_sending was called: nobody waits for it.
+// All must be set (on_message and on_answer where they are wanted, on_recall where streams are put away). on_reset is not called for a stream on which stop_sending was called: nobody waits for it.
 struct plx_streams_events {
     void (*on_stream)(void *arg, struct plx_stream *s);
     size_t (*on_data)(void *arg, struct plx_stream *s, const uint8_t *data, size_t len, bool fin);
@@ -36,6 +36,8 @@ struct plx_streams_events {
     size_t (*on_message)(void *arg, struct plx_stream *s, const uint8_t *data, size_t len);
     // In place of on_data, where wants_answers is set: all octets of a stream of two directions of ours, and the FIN.
     size_t (*on_answer)(void *arg, struct plx_stream *s, const uint8_t *data, size_t len);
+    // After plx_streams_park() only: what was put away is needed (plx_streams_recall). False: there are no objects for it.
+    bool (*on_recall)(void *arg);
 };
 
 struct plx_streams_cfg {

@@ -50,7 +50,7 @@ static void stream_save(const struct plx_stream *s, struct plx_stream *to)
     memset(to->send.piece, 0, sizeof to->send.piece); // none is in use
 }
 
-void plx_streams_save(const struct plx_streams *ss, struct plx_streams *copy, struct plx_streams_image *img,
+void plx_streams_save(const struct plx_streams *ss, struct plx_streams_image *img,
                       void *users[PLX_IMAGE_STREAMS_MAX])
 {
     for (unsigned kind = 0; kind < 4; kind++) {
@@ -66,14 +66,27 @@ void plx_streams_save(const struct plx_streams *ss, struct plx_streams *copy, st
             stream_save(s, &img->v[img->head.count++]);
         }
     }
-    if (copy == NULL)
-        return;
-    for (unsigned kind = 0; kind < 4; kind++) {
-        struct plx_window *to = &copy->window[kind];
-        to->ring = NULL;
-        to->old = NULL;
-        to->cap = to->old_cap = 0;
-    }
+}
+
+bool plx_streams_is_bare(const struct plx_streams *ss)
+{
+    for (unsigned kind = 0; kind < 4; kind++)
+        if (ss->window[kind].base != ss->window[kind].next && !plx_window_is_away(&ss->window[kind]))
+            return false;
+    return ss->count == 0;
+}
+
+static void window_blank(struct plx_window *w)
+{
+    w->ring = NULL;
+    w->old = NULL;
+    w->cap = w->old_cap = 0;
+}
+
+void plx_streams_blank(struct plx_streams *copy)
+{
+    for (unsigned kind = 0; kind < 4; kind++)
+        window_blank(&copy->window[kind]);
     copy->arg = NULL;
     memset(&copy->sched, 0, sizeof copy->sched);
     memset(&copy->ctl_streams, 0, sizeof copy->ctl_streams);
@@ -82,15 +95,19 @@ void plx_streams_save(const struct plx_streams *ss, struct plx_streams *copy, st
     memset(&copy->refused, 0, sizeof copy->refused);
 }
 
+void plx_streams_revive(struct plx_streams *ss, void *arg)
+{
+    ss->arg = arg;
+    plx_sched_init(&ss->sched);
+    plx_list_init(&ss->ctl_streams);
+    plx_list_init(&ss->resumed);
+    plx_list_init(&ss->over);
+}
+
 void plx_streams_release(struct plx_streams *ss)
 {
-    for (unsigned kind = 0; kind < 4; kind++) {
-        struct plx_window *w = &ss->window[kind];
-        struct plx_stream *s;
-        for (uint64_t n = w->base; (s = plx_window_walk(w, &n)) != NULL; n++)
-            plx_pool_give(ss->pool, s);
-        plx_window_fini(w, ss->slab);
-    }
+    for (unsigned kind = 0; kind < 4; kind++)
+        plx_window_fini(&ss->window[kind], ss->slab);
     plx_refused_fini(&ss->refused, ss->slab);
 }
 
@@ -102,42 +119,60 @@ void plx_streams_park(struct plx_streams *ss)
         for (uint64_t n = w->base; (s = plx_window_walk(w, &n)) != NULL; n++)
             plx_pool_give(ss->pool, s);
         plx_window_fini(w, ss->slab);
+        window_blank(&numbers);
         *w = numbers;
-        w->ring = NULL;
-        w->old = NULL;
-        w->cap = w->old_cap = 0;
     }
     ss->count = 0;
 }
 
-void plx_streams_forget(struct plx_streams *ss)
+uint64_t plx_streams_forget(struct plx_streams *ss)
 {
-    for (unsigned kind = 0; kind < 4; kind++)
-        ss->window[kind].base = ss->window[kind].next;
+    uint64_t count = 0;
+
+    for (unsigned kind = 0; kind < 4; kind++) {
+        struct plx_window *w = &ss->window[kind];
+        if (!plx_window_is_away(w))
+            continue;
+        count += w->next - w->closed;
+        w->base = w->closed = w->next;
+    }
+    return count;
 }
 
-static void unmake(struct plx_streams *ss, struct plx_stream **made, uint64_t count)
+// --- back again --------------------------------------------------------------------------------------------
+
+struct recall {
+    struct plx_streams_image_head head;
+    struct plx_stream **ring[4]; // of the windows that are away
+};
+
+static bool rings_take(struct plx_streams *ss, struct recall *r)
+{
+    bool ok = true;
+
+    for (unsigned kind = 0; kind < 4; kind++) {
+        r->ring[kind] = NULL;
+        if (!plx_window_is_away(&ss->window[kind]))
+            continue; // something has begun since
+        r->ring[kind] = plx_slab_take(ss->slab, PLX_IMAGE_SPAN * sizeof(struct plx_stream *));
+        ok = ok && r->ring[kind] != NULL;
+    }
+    return ok;
+}
+
+static void unmake(struct plx_streams *ss, struct recall *r, struct plx_stream **made, uint64_t count)
 {
     while (count > 0)
         plx_pool_give(ss->pool, made[--count]);
     for (unsigned kind = 0; kind < 4; kind++)
-        if (ss->window[kind].ring != NULL) {
-            plx_slab_give(ss->slab, ss->window[kind].ring, PLX_IMAGE_SPAN * sizeof(struct plx_stream *));
-            ss->window[kind].ring = NULL;
-            ss->window[kind].cap = 0;
-        }
+        if (r->ring[kind] != NULL)
+            plx_slab_give(ss->slab, r->ring[kind], PLX_IMAGE_SPAN * sizeof(struct plx_stream *));
 }
 
-static bool window_restore(struct plx_streams *ss, unsigned kind, const uint8_t *slot,
-                           struct plx_stream **made)
+static void window_fill(struct plx_window *w, struct plx_stream **ring, const uint8_t *slot,
+                        struct plx_stream **made)
 {
-    struct plx_window *w = &ss->window[kind];
-
-    if (w->next == w->base)
-        return true; // the next stream makes the ring
-    w->ring = plx_slab_take(ss->slab, PLX_IMAGE_SPAN * sizeof *w->ring);
-    if (w->ring == NULL)
-        return false;
+    w->ring = ring;
     w->cap = PLX_IMAGE_SPAN;
     memset(w->ring, 0, PLX_IMAGE_SPAN * sizeof *w->ring);
     for (uint64_t n = w->base; n < w->next; n++) {
@@ -146,23 +181,22 @@ static bool window_restore(struct plx_streams *ss, unsigned kind, const uint8_t 
                                     : what == IMAGE_CLOSED ? PLX_SLOT_CLOSED
                                                            : made[what - IMAGE_STREAM];
     }
-    return true;
 }
 
-bool plx_streams_restore(struct plx_streams *ss, struct plx_unsqueeze *img,
-                         struct plx_stream *made[PLX_IMAGE_STREAMS_MAX])
+bool plx_streams_recall(struct plx_streams *ss, struct plx_unsqueeze *img,
+                        struct plx_stream *made[PLX_IMAGE_STREAMS_MAX])
 {
-    struct plx_streams_image_head head;
+    struct recall r;
 
-    plx_unsqueeze(img, &head, sizeof head / 8);
-    plx_sched_init(&ss->sched);
-    plx_list_init(&ss->ctl_streams);
-    plx_list_init(&ss->resumed);
-    plx_list_init(&ss->over);
-    for (uint64_t i = 0; i < head.count; i++) {
+    plx_unsqueeze(img, &r.head, sizeof r.head / 8);
+    if (!rings_take(ss, &r)) {
+        unmake(ss, &r, made, 0);
+        return false;
+    }
+    for (uint64_t i = 0; i < r.head.count; i++) {
         struct plx_stream *s = made[i] = plx_pool_take(ss->pool);
         if (s == NULL) {
-            unmake(ss, made, i);
+            unmake(ss, &r, made, i);
             return false;
         }
         plx_unsqueeze(img, s, sizeof *s / 8);
@@ -171,12 +205,10 @@ bool plx_streams_restore(struct plx_streams *ss, struct plx_unsqueeze *img,
         plx_list_init(&s->ctl_node);
         plx_list_init(&s->later);
     }
-    plx_unsqueeze_skip(img, (PLX_IMAGE_STREAMS_MAX - head.count) * sizeof(struct plx_stream) / 8);
+    plx_unsqueeze_skip(img, (PLX_IMAGE_STREAMS_MAX - r.head.count) * sizeof(struct plx_stream) / 8);
     for (unsigned kind = 0; kind < 4; kind++)
-        if (!window_restore(ss, kind, head.slot[kind], made)) {
-            unmake(ss, made, head.count);
-            return false;
-        }
-    ss->count = (uint32_t)head.count;
+        if (r.ring[kind] != NULL)
+            window_fill(&ss->window[kind], r.ring[kind], r.head.slot[kind], made);
+    ss->count += (uint32_t)r.head.count;
     return true;
 }

@@ -163,6 +163,7 @@ __attribute__((noinline)) static void old_close(struct plx_window *w, uint64_t n
 bool plx_window_set(struct plx_window *w, struct plx_slab *slab, uint64_t number, struct plx_stream *slot)
 {
     plx_check(number < w->limit);
+    plx_check(!plx_window_is_away(w));
     if (number < w->base) {
         old_set(w, number, slot);
         return true;
@@ -196,6 +197,8 @@ struct plx_stream *plx_window_walk(const struct plx_window *w, uint64_t *number)
             *number = w->old[i].number;
             return w->old[i].slot;
         }
+    if (plx_window_is_away(w))
+        return NULL;
     for (uint64_t n = *number > w->base ? *number : w->base; n < w->next; n++) {
         struct plx_stream *slot = *slot_of(w, n);
         if (slot != PLX_SLOT_NEW && slot != PLX_SLOT_CLOSED) {
@@ -211,6 +214,11 @@ void plx_window_verify(const struct plx_window *w)
     plx_check(w->base <= w->next);
     plx_check(w->next <= w->limit);
     plx_check(w->cap <= w->cap_max);
+    if (plx_window_is_away(w)) {
+        plx_check(w->cap == 0 && w->old_count == 0);
+        plx_check(w->closed <= w->next);
+        return;
+    }
     plx_check(w->next - w->base <= w->cap);
     uint64_t open = w->old_count;
     for (uint64_t n = w->base; n < w->base + w->cap; n++) {

@@ -9,6 +9,9 @@
 // The ring grows by doubling from the slab, up to a size that follows from the limit on concurrent streams. A stream that stays open
 // while thousands pass would hold the window back: it is moved to a short sorted array of stragglers, searched by halving, so that
 // what is usual stays an index into an array. Numbers in use are at most as many as streams may be open at once, which bounds both.
+//
+// What a window holds can be put away, while its numbers stay (streams_image.h): then there is no ring though numbers are in use. Whoever finds NEW there
+// must have it back before it says anything.
 
 #ifndef PLX_QUIC_WINDOW_H
 #define PLX_QUIC_WINDOW_H
@@ -61,7 +64,13 @@ static inline struct plx_stream *plx_window_find(const struct plx_window *w, uin
     return number < w->base ? plx_window_find_old(w, number) : PLX_SLOT_NEW;
 }
 
-// Puts an object (or REFUSED) where NEW was. number < limit. False: no memory for the ring; nothing has changed.
+// What it holds is put away.
+static inline bool plx_window_is_away(const struct plx_window *w)
+{
+    return w->ring == NULL && w->next != w->base;
+}
+
+// Puts an object (or REFUSED) where NEW was. Not while it is away. number < limit. False: no memory for the ring; nothing has changed.
 bool plx_window_set(struct plx_window *w, struct plx_slab *slab, uint64_t number, struct plx_stream *slot);
 // The same for the next number, which the ring reaches.
 static inline void plx_window_add(struct plx_window *w, struct plx_stream *s)

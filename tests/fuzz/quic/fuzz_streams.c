@@ -128,8 +128,8 @@ static size_t evil_on_answer(void *arg, struct plx_stream *s, const uint8_t *dat
 static void run_evil(const uint8_t *data, size_t len)
 {
     static const struct plx_streams_events events = {
-        evil_on_stream, evil_on_data,      evil_on_code, evil_on_code,    evil_on_one,
-        evil_on_closed, evil_on_available, evil_on_wake, evil_on_message, evil_on_answer};
+        evil_on_stream,    evil_on_data, evil_on_code,    evil_on_code,   evil_on_one, evil_on_closed,
+        evil_on_available, evil_on_wake, evil_on_message, evil_on_answer, NULL /* nothing is put away */};
     static struct plx_refs sent[16];
     struct plx_streams_cfg cfg = {.is_server = len % 3 != 0,
                                   .conn_window = 40000,

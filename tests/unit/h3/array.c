@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/squeeze.h"
+#include "h3/hibernate.h"
 
 uint64_t world_random(struct world *w)
 {
@@ -197,6 +199,66 @@ static void io_notify(void *arg, void *ts, uint64_t below)
     (void)arg, (void)ts, (void)below; // whoever asks hears of every acknowledgement here
 }
 
+// --- streams that are put away -----------------------------------------------------------------------------
+
+static uint64_t *nothing(void)
+{
+    uint64_t *v = aligned_alloc(64, plx_h3_park_size());
+
+    plx_check(v != NULL);
+    return memset(v, 0, plx_h3_park_size());
+}
+
+bool world_park(struct world *w, unsigned k)
+{
+    struct side *s = &w->side[k];
+
+    if (s->conn == NULL || s->parked != NULL || !plx_h3_can_sleep(s->conn))
+        return false;
+    uint64_t *image = nothing(), *pattern = nothing();
+    plx_h3_park_save(s->conn, image);
+    memset(s->name, 0, sizeof s->name);
+    for (unsigned i = 0; i < WORLD_STREAMS; i++)
+        if (w->stream[i].is_used && w->stream[i].is_uni) {
+            s->name[i] = plx_h3_name(s->conn, w->stream[i].hs[k]);
+            w->stream[i].hs[k] = NULL;
+        }
+    s->parked = malloc(PLX_SQUEEZE_MAX(plx_h3_park_size() / 8));
+    plx_check(s->parked != NULL);
+    (void)plx_squeeze(image, pattern, plx_h3_park_size() / 8, s->parked);
+    plx_h3_park(s->conn);
+    free(image);
+    free(pattern);
+    return true;
+}
+
+static void unpark(struct side *s)
+{
+    struct world *w = s->world;
+    unsigned k = side_of(s);
+    struct plx_unsqueeze text;
+
+    if (s->parked == NULL)
+        return;
+    uint64_t *pattern = nothing();
+    plx_unsqueeze_begin(&text, pattern, s->parked);
+    plx_check(plx_h3_unpark(s->conn, &text));
+    for (unsigned i = 0; i < WORLD_STREAMS; i++)
+        if (w->stream[i].is_used && w->stream[i].is_uni)
+            w->stream[i].hs[k] = plx_h3_bind(s->conn, s->name[i], &w->stream[i]);
+    free(pattern);
+    free(s->parked);
+    s->parked = NULL;
+}
+
+static void io_wake(void *arg)
+{
+    struct side *s = arg;
+
+    s->wakes++;
+    unpark(s);
+}
+
 static const struct plx_h3_io io = {
     .open_uni = io_open_uni,
     .open_bidi = io_open_bidi,
@@ -209,6 +271,7 @@ static const struct plx_h3_io io = {
     .unsent = io_unsent,
     .notify = io_notify,
     .close = io_close,
+    .wake = io_wake,
 };
 
 // --- the world ---------------------------------------------------------------------------------------------
@@ -260,6 +323,7 @@ void world_fini(struct world *w, uint64_t code)
         if (s->conn == NULL)
             continue;
         plx_h3_conn_free(s->conn, s->is_closed ? s->close_code : code, !s->is_closed);
+        free(s->parked);
         plx_check(plx_pool_in_use(&s->conns) == 0);
         plx_check(plx_pool_in_use(&s->streams) == 0);
         plx_check(plx_slab_bytes_in_use(&s->slab) == 0);
@@ -286,6 +350,8 @@ static struct plx_h3_stream *receiver(struct world *w, struct wstream *ws, unsig
 {
     struct side *s = &w->side[to];
 
+    if (ws->is_uni && s->conn != NULL)
+        unpark(s);
     if (ws->hs[to] == NULL && s->conn != NULL && ws->opener != to && !ws->is_over[to]) {
         ws->hs[to] = plx_h3_on_open(s->conn, ws, ws->id, ws->is_uni);
         if (ws->hs[to] == NULL) {
@@ -315,6 +381,8 @@ static bool dir_step(struct world *w, struct wstream *ws, unsigned from)
         return false;
     if (d->is_refused && !d->is_refused_seen) {
         d->is_refused_seen = true;
+        if (ws->is_uni && back->conn != NULL)
+            unpark(back);
         if (back->conn != NULL && ws->hs[from] != NULL) {
             plx_h3_on_stop_sending(back->conn, ws->hs[from], d->refused_code);
             if (!d->is_reset) // the transport answers by itself

@@ -68,6 +68,10 @@ struct side {
     size_t room;             // octets that may be unsent on a stream; 0: any
     bool is_short_of_copies; // send_copy says NOMEM
     unsigned asked;          // how often ask was called
+    // While unidirectional streams are put away: what is left of them, and the names of their users.
+    uint8_t *parked;
+    uint8_t name[WORLD_STREAMS];
+    unsigned wakes; // how often HTTP/3 asked for them
 };
 
 struct world {
@@ -82,6 +86,10 @@ void world_init(struct world *w, uint64_t seed, size_t piece_max, const struct p
                 const struct plx_h3_handler *client, const struct plx_h3_handler *server);
 // Frees the connections with that code, checks that nothing is left behind, frees everything.
 void world_fini(struct world *w, uint64_t code);
+
+// Puts the unidirectional streams of a side away, as a transport does whose connection rests, until a frame comes for one of them or HTTP/3 asks.
+// False: something is under way.
+bool world_park(struct world *w, unsigned side);
 
 // Delivers until nothing moves; at most steps of them.
 void world_run(struct world *w, unsigned steps);

@@ -136,6 +136,37 @@ static void test_stream_limit_and_copies(void **state)
     app_fini(&a);
 }
 
+// Unidirectional streams are put away between requests, and a request needs none of them.
+static void test_streams_away(void **state)
+{
+    (void)state;
+    for (unsigned by = 0; by < 2; by++) { // whose GOAWAY is the first that needs one
+        world_init(&w, 9, 50, NULL, &app_client, &app_server);
+        app_init(&a);
+        assert_int_equal(app_get(w.side[CLIENT].conn, 0, "GET", "/block", 0), PLX_OK);
+        assert_false(world_park(&w, CLIENT));
+        run();
+        for (unsigned i = 1; i < 4; i++) {
+            assert_int_equal(world_park(&w, CLIENT), i == 1);
+            assert_int_equal(world_park(&w, SERVER), i == 1);
+            assert_int_equal(plx_pool_in_use(&w.side[CLIENT].streams), 0);
+            assert_int_equal(app_get(w.side[CLIENT].conn, i, "GET", "/pieces", 0), PLX_OK);
+            run();
+            assert_int_equal(a.client[i].body_len, 50000);
+            assert_int_equal(a.client[i].code, PLX_H3_NO_ERROR);
+        }
+        plx_h3_conn_shutdown(w.side[by].conn);
+        assert_int_equal(w.side[by].wakes, 1);
+        run();
+        assert_int_equal(w.side[!by].wakes, 0); // the transport had them back for what it heard
+        assert_true(plx_pool_in_use(&w.side[!by].streams) > 0);
+        assert_int_equal(a.goaways, by == SERVER ? 2 : 1);
+        assert_true(plx_h3_conn_is_drained(w.side[by].conn));
+        world_fini(&w, PLX_H3_NO_ERROR);
+        app_fini(&a);
+    }
+}
+
 static void test_shutdown_by_server(void **state)
 {
     (void)state;
@@ -299,9 +330,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_exchanges_in_every_cut), cmocka_unit_test(test_exchanges_with_little_room),
         cmocka_unit_test(test_end_at_any_moment),      cmocka_unit_test(test_stream_limit_and_copies),
-        cmocka_unit_test(test_shutdown_by_server),     cmocka_unit_test(test_shutdown_by_client),
-        cmocka_unit_test(test_client_cancels),         cmocka_unit_test(test_rejected_by_goaway),
-        cmocka_unit_test(test_invalid_requests),       cmocka_unit_test(test_end_in_the_middle),
+        cmocka_unit_test(test_streams_away),           cmocka_unit_test(test_shutdown_by_server),
+        cmocka_unit_test(test_shutdown_by_client),     cmocka_unit_test(test_client_cancels),
+        cmocka_unit_test(test_rejected_by_goaway),     cmocka_unit_test(test_invalid_requests),
+        cmocka_unit_test(test_end_in_the_middle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

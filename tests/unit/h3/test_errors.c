@@ -446,6 +446,33 @@ static void test_blocked_and_told(void **state)
     }
 }
 
+// What we have to say on a stream that was put away it is had back for.
+static void test_told_while_away(void **state)
+{
+    static const char insert[] = "c 02 3fe11f c1042f343034";
+    static const char request[] = "R 0108 0200 d1 d7 500161 80.";
+
+    (void)state;
+    world_init(&w, 1, 0, NULL, NULL, &app_server);
+    app_init(&a);
+    (void)play(insert, CLIENT);
+    unsigned decoder = (unsigned)find(SERVER, true, 1);
+    assert_true(has_written(decoder, SERVER, "\x03\x01", 2)); // an increment
+    assert_true(world_park(&w, SERVER));
+    assert_int_equal(plx_pool_in_use(&w.side[SERVER].streams), 0);
+    (void)play("R 0108 0000 d1 d7 500161 c1.", CLIENT); // nothing of the table
+    assert_int_equal(a.server_count, 1);
+    assert_int_equal(w.side[SERVER].wakes, 0);
+    (void)play(request, CLIENT);
+    assert_int_equal(a.server_count, 2);
+    assert_string_equal(a.server[1].path, "/404");
+    assert_int_equal(w.side[SERVER].wakes, 1);
+    assert_true(has_written(decoder, SERVER, "\x03\x01\x84", 3)); // of stream 4
+    assert_int_equal(w.stream[decoder].dir[SERVER].len, 3);
+    world_fini(&w, PLX_H3_NO_ERROR);
+    app_fini(&a);
+}
+
 // Trailers that refer to the table wait for it too.
 static void test_blocked_trailers(void **state)
 {
@@ -532,10 +559,15 @@ static void test_without_objects(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_server),           cmocka_unit_test(test_client),
-        cmocka_unit_test(test_excessive_load),   cmocka_unit_test(test_431),
-        cmocka_unit_test(test_blocked_and_told), cmocka_unit_test(test_blocked_trailers),
-        cmocka_unit_test(test_without_memory),   cmocka_unit_test(test_too_many_cancellations),
+        cmocka_unit_test(test_server),
+        cmocka_unit_test(test_client),
+        cmocka_unit_test(test_excessive_load),
+        cmocka_unit_test(test_431),
+        cmocka_unit_test(test_blocked_and_told),
+        cmocka_unit_test(test_told_while_away),
+        cmocka_unit_test(test_blocked_trailers),
+        cmocka_unit_test(test_without_memory),
+        cmocka_unit_test(test_too_many_cancellations),
         cmocka_unit_test(test_without_objects),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

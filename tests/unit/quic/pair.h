@@ -325,6 +325,7 @@ static const struct plx_conn_events app_events = {
     app_on_wake,
     app_on_reset_tokens,
     NULL, // nobody parks
+    NULL,
     app_on_message,
     app_on_answer,
 };

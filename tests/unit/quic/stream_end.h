@@ -20,6 +20,7 @@ static struct end {
     size_t take;                           // on_data takes so many octets at most
     void (*in_data)(struct plx_stream *s); // what on_data does besides
     struct plx_stream *last;               // of on_stream
+    bool (*recall)(void);                  // has back what the test has put away
     unsigned wakes, released;
     struct plx_owner owner;
     uint8_t packet[2000];
@@ -110,12 +111,19 @@ static inline size_t end_on_answer(void *arg, struct plx_stream *s, const uint8_
     return end_on_data(arg, s, data, len, true);
 }
 
+static inline bool end_on_recall(void *arg)
+{
+    (void)arg;
+    end_note("recall; ");
+    return end.recall();
+}
+
 // One side with small limits; the peer allows 1000 octets per stream, 5000 altogether, 3 streams of each kind.
 static inline void end_init_as(uint32_t objects, bool is_server)
 {
     static const struct plx_streams_events events = {
-        end_on_stream, end_on_data,      end_on_reset, end_on_stop,    end_on_writable,
-        end_on_closed, end_on_available, end_on_wake,  end_on_message, end_on_answer};
+        end_on_stream,    end_on_data, end_on_reset,   end_on_stop,   end_on_writable, end_on_closed,
+        end_on_available, end_on_wake, end_on_message, end_on_answer, end_on_recall};
     struct plx_streams_cfg cfg = {.is_server = is_server,
                                   .conn_window = 2500,
                                   .conn_window_max = 10000,

@@ -258,6 +258,7 @@ static inline size_t pair_on_answer(void *arg, struct plx_stream *s, const uint8
 static const struct plx_streams_events pair_events = {
     pair_on_stream, pair_on_data,      pair_on_reset, pair_on_stop,    pair_on_writable,
     pair_on_closed, pair_on_available, pair_on_wake,  pair_on_message, pair_on_answer,
+    NULL, // nothing is put away
 };
 
 // --- the pipe --------------------------------------------------------------------------------------------
