@@ -318,7 +318,7 @@ static void econn_restore(struct plx_core *k, struct plx_econn *e, struct plx_un
 
 // What a connection is made of: conn and keys are more than a hundred lines that nobody has touched for long. Asking for so many takes as long
 // as waiting for some of them, so it is done in breaths that have nothing else to do; what is left when one wakes is asked for then.
-enum { WARM_CONN, WARM_H3, WARM_KEYS, WARM_DONE };
+enum { WARM_CONN, WARM_REST, WARM_DONE };
 
 static void pool_warm(struct plx_pool *p, size_t len)
 {
@@ -333,10 +333,8 @@ static void warm_step(struct plx_core *k)
     case WARM_CONN:
         pool_warm(&k->conns, k->conns.obj_size);
         break;
-    case WARM_H3:
+    case WARM_REST:
         pool_warm(&k->h3_conns, k->h3_conns.obj_size);
-        break;
-    case WARM_KEYS:
         pool_warm(&k->keys, plx_conn_keys_waking());
         break;
     }
@@ -353,7 +351,7 @@ static bool parts_make(struct plx_core *k, struct plx_conn *c, struct plx_unsque
     plx_unsqueeze_skip(image, b->conn_at / 8 - image->at);
     plx_conn_restore(c, image);
     routes_prefetch(k, c, e); // they come while other objects are made
-    if (b->warmed <= WARM_KEYS)
+    if (b->warmed <= WARM_REST)
         warm_step(k);
     if (has_h3) {
         plx_unsqueeze_skip(image, b->h3_at / 8 - image->at);
@@ -409,8 +407,6 @@ struct plx_conn *plx_hibernate_wake(struct plx_core *k, uint32_t berth)
     __builtin_prefetch(head->timer.link.next);
     __builtin_prefetch(head->timer.link.prev);
     record_read(b, berth);
-    if (b->warmed <= WARM_H3)
-        warm_step(k);
     struct plx_conn *c = objects_make(k, head);
     b->warmed = WARM_CONN;
     if (c == NULL) {
