@@ -82,6 +82,7 @@ static void core_bury(struct plx_core *k)
         plx_park_forget(k, e);
         plx_demux_remove_odcid(k, e);
         plx_demux_set_resets(k, c, NULL, 0);
+        plx_hibernate_forget(k, e);
         plx_core_conn_give(k, c);
         k->n.conns_open--;
     }

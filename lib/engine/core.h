@@ -82,7 +82,9 @@ struct plx_econn {
     bool is_told;     // the program knows of its end
     bool was_opened;  // on_open was called: on_close is owed
     bool wants_h3;    // client: which handler hears of a connection that never opened
+    bool has_berth;   // of its last sleep: tables may name that and not the connection, hibernate.h
     uint8_t reset_count;
+    uint32_t berth;
     struct plx_list all;
     uint8_t *parked;                    // streams that are put away, park.h; NULL: none
     const struct plx_conn_handler *raw; // NULL with h3, and before the handshake is complete

@@ -19,15 +19,26 @@ static uint64_t cid_key(const struct plx_cid *cid)
     return key;
 }
 
-static struct plx_conn *conn_at(struct plx_core *k, uint32_t idx)
+// It sleeps, or has slept: the next look-up shall find it at once.
+__attribute__((noinline)) static struct plx_conn *sleeper_at(struct plx_core *k, struct plx_table *t,
+                                                             uint64_t key, uint32_t idx)
 {
+    struct plx_conn *c = plx_hibernate_find(k, idx & ~PLX_SLEEPER_BIT);
+
+    k->berths.is_stuck = c == NULL;
+    if (c != NULL)
+        plx_table_set(t, key, plx_pool_idx(&k->conns, c));
+    return c;
+}
+
+static struct plx_conn *conn_at(struct plx_core *k, struct plx_table *t, uint64_t key)
+{
+    uint32_t idx = plx_table_find(t, key);
+
     if (idx == PLX_TABLE_NONE)
         return NULL;
-    if (__builtin_expect((idx & PLX_SLEEPER_BIT) != 0, 0)) {
-        struct plx_conn *c = plx_hibernate_wake(k, idx & ~PLX_SLEEPER_BIT);
-        k->berths.is_stuck = c == NULL;
-        return c;
-    }
+    if (__builtin_expect((idx & PLX_SLEEPER_BIT) != 0, 0))
+        return sleeper_at(k, t, key, idx);
     return plx_pool_at(&k->conns, idx);
 }
 
@@ -51,9 +62,9 @@ struct plx_conn *plx_demux_find(struct plx_core *k, const struct plx_pkt_hdr *hd
     struct plx_conn *c = NULL;
 
     if (hdr->dcid.len == PLX_CID_LEN)
-        c = conn_at(k, plx_table_find(&k->cids, cid_key(&hdr->dcid)));
+        c = conn_at(k, &k->cids, cid_key(&hdr->dcid));
     if (c == NULL && (hdr->type == PLX_PKT_INITIAL || hdr->type == PLX_PKT_ZERO_RTT))
-        c = conn_at(k, plx_table_find(&k->odcids, plx_table_key(&k->odcids, hdr->dcid.bytes, hdr->dcid.len)));
+        c = conn_at(k, &k->odcids, plx_table_key(&k->odcids, hdr->dcid.bytes, hdr->dcid.len));
     return c;
 }
 
@@ -119,7 +130,7 @@ struct plx_conn *plx_demux_find_reset(struct plx_core *k, const uint8_t *dgram, 
 {
     if (len < PLX_RESET_LEN_MIN || plx_table_count(&k->resets) == 0)
         return NULL;
-    return conn_at(k, plx_table_find(&k->resets, token_key(k, dgram + len - PLX_RESET_TOKEN_LEN)));
+    return conn_at(k, &k->resets, token_key(k, dgram + len - PLX_RESET_TOKEN_LEN));
 }
 
 void plx_demux_set_resets(struct plx_core *k, struct plx_conn *c, const uint8_t (*tokens)[16], unsigned count)

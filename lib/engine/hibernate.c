@@ -9,17 +9,11 @@
 #include "crypto/keys.h"
 #include "engine/engine.h"
 #include "engine/glue_h3.h"
+#include "engine/record.h"
 #include "h3/hibernate.h"
 #include "quic/conn/hibernate.h"
 
 #define TRY_AGAIN PLX_MS(10) // until an object is free for a sleeper whose deadline has come
-
-enum {
-    HEAD_TEXT = sizeof((struct plx_berth *)NULL)->text,
-    MORE_TEXT = PLX_BERTH_LEN - 8, // in berths without a timer
-    BERTHS_USUAL = 5,
-    NONE = 0xffffffff,
-};
 
 static size_t lines(size_t len)
 {
@@ -35,7 +29,7 @@ static size_t image_size(size_t *conn_at, size_t *h3_at)
 
 static size_t text_size(size_t image)
 {
-    return plx_park_text_max() + PLX_SQUEEZE_MAX(image / 8) + MORE_TEXT; // see record_read()
+    return plx_park_text_max() + PLX_SQUEEZE_MAX(image / 8) + PLX_RECORD_SLACK;
 }
 
 size_t plx_berths_bytes(uint32_t sleepers)
@@ -50,11 +44,12 @@ size_t plx_berths_bytes(uint32_t sleepers)
 
 bool plx_berths_init(struct plx_berths *b, uint32_t sleepers, struct plx_arena *arena)
 {
-    *b = (struct plx_berths){.free = NONE};
+    *b = (struct plx_berths){.free = PLX_BERTH_NONE};
     b->size = image_size(&b->conn_at, &b->h3_at);
     if (sleepers == 0)
         return true;
     b->count = b->left = sleepers * PLX_BERTHS_EACH;
+    b->held_max = sleepers / 4; // a record needs six berths at most, and eight are there for each
     b->v = plx_arena_alloc(arena, (size_t)b->count * sizeof *b->v, 64);
     b->image = plx_arena_alloc(arena, b->size, 64);
     b->pattern[0] = plx_arena_alloc(arena, b->size, 64);
@@ -62,88 +57,6 @@ bool plx_berths_init(struct plx_berths *b, uint32_t sleepers, struct plx_arena *
     b->text = plx_arena_alloc(arena, text_size(b->size), 64);
     return b->v != NULL && b->image != NULL && b->pattern[0] != NULL && b->pattern[1] != NULL &&
            b->text != NULL;
-}
-
-// --- records ------------------------------------------------------------------------------------------------
-
-static uint32_t berths_for(size_t len)
-{
-    return len <= HEAD_TEXT ? 1 : 1 + (uint32_t)((len - HEAD_TEXT + MORE_TEXT - 1) / MORE_TEXT);
-}
-
-static uint32_t berth_take(struct plx_berths *b)
-{
-    uint32_t i = b->free;
-
-    plx_check(b->left > 0);
-    b->left--;
-    if (i == NONE)
-        return b->fresh++;
-    b->free = b->v[i].next;
-    return i;
-}
-
-// The text of b->text goes into a chain. There are enough berths.
-static uint32_t record_make(struct plx_berths *b, size_t len)
-{
-    uint32_t head = berth_take(b), at = head;
-    struct plx_berth *h = &b->v[head];
-    size_t done = len < HEAD_TEXT ? len : HEAD_TEXT;
-
-    h->len = (uint16_t)len;
-    plx_timer_init(&h->timer);
-    h->timer.kind = PLX_TIMER_SLEEPER;
-    memcpy(h->text, b->text, done);
-    while (done < len) {
-        uint32_t next = berth_take(b);
-        size_t n = len - done < MORE_TEXT ? len - done : MORE_TEXT;
-        b->v[at].next = next;
-        at = next;
-        b->v[at].len = 0;
-        memcpy((uint8_t *)&b->v[at] + 8, b->text + done, n);
-        done += n;
-    }
-    b->v[at].next = NONE;
-    return head;
-}
-
-// Of the last berth all that it has room for: a copy whose length is known takes a few instructions.
-static void record_read(struct plx_berths *b, uint32_t head)
-{
-    uint8_t *to = b->text;
-
-    memcpy(to, b->v[head].text, HEAD_TEXT);
-    to += HEAD_TEXT;
-    for (uint32_t at = b->v[head].next; at != NONE; at = b->v[at].next, to += MORE_TEXT)
-        memcpy(to, (const uint8_t *)&b->v[at] + 8, MORE_TEXT);
-}
-
-// There are secrets in it. Its berths are taken again in the order that they have: mostly that of memory (record_prefetch).
-static void record_free(struct plx_berths *b, uint32_t head)
-{
-    uint32_t at = head;
-
-    for (;;) {
-        uint32_t next = b->v[at].next;
-        plx_bytes_wipe(&b->v[at], sizeof b->v[at]);
-        b->left++;
-        if (next == NONE)
-            break;
-        b->v[at].next = next;
-        at = next;
-    }
-    b->v[at].next = b->free;
-    b->free = head;
-}
-
-// Nobody has touched it for long. The berths of a record are side by side as long as nothing that is longer or shorter came between: worth
-// guessing, since each would be waited for before the next is known.
-static void record_prefetch(const struct plx_berths *b, uint32_t head)
-{
-    const uint8_t *p = (const uint8_t *)&b->v[head];
-
-    for (size_t at = 0; at < BERTHS_USUAL * sizeof *b->v; at += 64)
-        __builtin_prefetch(p + at);
 }
 
 // --- to sleep -----------------------------------------------------------------------------------------------
@@ -192,6 +105,8 @@ static void image_make(struct plx_core *k, struct plx_conn *c)
     image->sleep_at = PLX_NEVER; // counts from the waking
     image->h3 = NULL;
     image->parked = NULL; // plx_park_text()
+    image->has_berth = false;
+    image->berth = 0;
     plx_conn_save(c, (uint8_t *)b->image + b->conn_at);
     if (e->h3 != NULL)
         plx_h3_save(e->h3, (uint8_t *)b->image + b->h3_at);
@@ -207,6 +122,14 @@ static uint64_t *pattern_of(struct plx_berths *b, bool is_server)
         b->has_pattern[is_server] = true;
     }
     return p;
+}
+
+// Whose berth it is that stayed behind.
+static void berth_name(struct plx_core *k, uint32_t berth, const struct plx_conn *c)
+{
+    uint32_t idx = plx_pool_idx(&k->conns, c);
+
+    memcpy(k->berths.v[berth].text, &idx, sizeof idx);
 }
 
 // Where tables name the connection: nobody has touched these places for long.
@@ -259,10 +182,11 @@ static bool hibernate(struct plx_core *k, struct plx_conn *c)
     image_make(k, c);
     size_t len = plx_park_text(e, b->text);
     len += plx_squeeze(b->image, pattern_of(b, is_server), b->size / 8, b->text + len);
-    if (len > UINT16_MAX || berths_for(len) > b->left) {
+    if (len > UINT16_MAX || plx_record_berths(len) > b->left) {
         k->n.hibernations_refused++;
     } else {
-        uint32_t head = record_make(b, len);
+        uint32_t head = e->has_berth ? e->berth : plx_record_new(b);
+        plx_record_make(b, head, len);
         ok = true;
         if (k->engine->cfg.on_hibernate != NULL) {
             b->is_moving = true;
@@ -275,13 +199,18 @@ static bool hibernate(struct plx_core *k, struct plx_conn *c)
             plx_wheel_set(&k->wheel, &b->v[head].timer, plx_conn_deadline(c));
             routes_prefetch(k, c, e);
             route(k, c, e, head | PLX_SLEEPER_BIT);
+            b->held -= e->has_berth;
             conn_drop(k, c);
             b->sleepers++;
             k->n.conns_hibernated++;
             k->n.hibernations++;
-            k->n.hibernated_bytes += berths_for(len) * PLX_BERTH_LEN;
+            k->n.hibernated_bytes += plx_record_berths(len) * PLX_BERTH_LEN;
         } else {
-            record_free(b, head);
+            plx_record_wipe(b, head);
+            if (e->has_berth)
+                berth_name(k, head, c);
+            else
+                plx_record_give(b, head);
         }
     }
     plx_conn_image_blank((uint8_t *)b->image + b->conn_at);
@@ -350,7 +279,8 @@ static bool parts_make(struct plx_core *k, struct plx_conn *c, struct plx_unsque
     econn_restore(k, e, image);
     plx_unsqueeze_skip(image, b->conn_at / 8 - image->at);
     plx_conn_restore(c, image);
-    routes_prefetch(k, c, e); // they come while other objects are made
+    if (b->held == b->held_max)
+        routes_prefetch(k, c, e); // they come while other objects are made
     if (b->warmed <= WARM_REST)
         warm_step(k);
     if (has_h3) {
@@ -391,7 +321,46 @@ void plx_hibernate_warm(struct plx_core *k)
 
 void plx_hibernate_prefetch(const struct plx_core *k, uint32_t berth)
 {
-    record_prefetch(&k->berths, berth);
+    plx_record_prefetch(&k->berths, berth);
+}
+
+// It is awake. Tables go on naming its berths; or, when so many are held already, all of them are told now.
+static void berth_leave(struct plx_core *k, struct plx_conn *c, uint32_t berth)
+{
+    struct plx_berths *b = &k->berths;
+    struct plx_econn *e = plx_econn_of(k, c);
+
+    if (b->held < b->held_max) {
+        b->held++;
+        e->berth = berth;
+        e->has_berth = true;
+        berth_name(k, berth, c);
+    } else {
+        plx_record_give(b, berth);
+        route(k, c, e, plx_pool_idx(&k->conns, c));
+    }
+}
+
+void plx_hibernate_forget(struct plx_core *k, struct plx_econn *e)
+{
+    if (!e->has_berth)
+        return;
+    e->has_berth = false;
+    k->berths.held--;
+    plx_record_give(&k->berths, e->berth);
+}
+
+struct plx_conn *plx_hibernate_find(struct plx_core *k, uint32_t berth)
+{
+    const struct plx_berth *v = &k->berths.v[berth];
+    uint32_t idx;
+
+    plx_check(berth < k->berths.fresh);
+    if (v->len != 0)
+        return plx_hibernate_wake(k, berth);
+    memcpy(&idx, v->text, sizeof idx);
+    plx_check(idx < k->conns.count);
+    return plx_pool_at(&k->conns, idx);
 }
 
 struct plx_conn *plx_hibernate_wake(struct plx_core *k, uint32_t berth)
@@ -400,13 +369,13 @@ struct plx_conn *plx_hibernate_wake(struct plx_core *k, uint32_t berth)
     struct plx_berth *head = &b->v[berth];
 
     plx_check(berth < b->fresh);
-    record_prefetch(b, berth);
+    plx_record_prefetch(b, berth);
     if (b->warmed <= WARM_CONN)
         warm_step(k);
     plx_check(head->len != 0);
     __builtin_prefetch(head->timer.link.next);
     __builtin_prefetch(head->timer.link.prev);
-    record_read(b, berth);
+    plx_record_read(b, berth);
     struct plx_conn *c = objects_make(k, head);
     b->warmed = WARM_CONN;
     if (c == NULL) {
@@ -414,13 +383,13 @@ struct plx_conn *plx_hibernate_wake(struct plx_core *k, uint32_t berth)
         return NULL;
     }
     struct plx_econn *e = plx_econn_of(k, c);
-    k->n.hibernated_bytes -= berths_for(head->len) * PLX_BERTH_LEN;
+    k->n.hibernated_bytes -= plx_record_berths(head->len) * PLX_BERTH_LEN;
     plx_wheel_cancel(&k->wheel, &head->timer);
-    record_free(b, berth);
+    plx_record_wipe(b, berth);
+    berth_leave(k, c, berth);
     b->sleepers--;
     k->n.conns_hibernated--;
     k->n.wakes++;
-    route(k, c, e, plx_pool_idx(&k->conns, c));
     plx_list_add_tail(&k->all, &e->all);
     plx_core_rearm(k, c);
     if (k->engine->cfg.on_wake != NULL) {

@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/time.h"
 #include "quic/conn/conn_impl.h"
+#include "quic/conn/hibernate.h"
 #include "tests/sim/seeds.h"
 #include "tests/sim/world.h"
 
@@ -55,10 +56,12 @@ static bool is_awake; // nobody hibernates
 static bool
     is_late; // not before the streams have been put away, which they are with the keys after five seconds
 
+static uint32_t beds; // with two of them nobody may leave berths behind
+
 static void tune(struct plx_engine_cfg *cfg, bool is_server)
 {
     cfg->hibernate_after = is_awake ? (plx_dur){0} : PLX_MS(is_late ? 8000 : 1500);
-    cfg->hibernated_max = 16;
+    cfg->hibernated_max = beds;
     cfg->idle_timeout = idle_timeout;
     if (!is_server) {
         cfg->on_hibernate = on_hibernate;
@@ -80,6 +83,7 @@ static plx_time in(const struct world *w, plx_dur d)
 static void start(struct world *w, struct world_cfg *cfg, plx_dur idle)
 {
     idle_timeout = idle;
+    beds = cfg->seed % 4 == 3 ? 2 : 16;
     memset(bed, 0, sizeof bed);
     cfg->tune = tune;
     cfg->up.delay = cfg->down.delay = PLX_MS(10);
@@ -534,6 +538,40 @@ static bool recalled_late(uint64_t seed)
     return ok;
 }
 
+// Whoever has slept leaves berths behind, which tables name, as long as there are enough for all.
+static bool berths_stay(uint64_t seed)
+{
+    struct world_cfg cfg = {.seed = seed};
+    struct world w;
+
+    start(&w, &cfg, PLX_SEC(150));
+    struct plx_core *k = w.server->cores[0];
+    struct plx_berths *b = &w.client[0].engine->cores[0]->berths;
+    bool ok = world_run(&w, in(&w, PLX_SEC(60)), all_asleep) || fail(&w, "not all fell asleep");
+    for (unsigned n = 0; n < 3 && ok; n++) {
+        uint32_t left = b->left, id = bed[0].id;
+        ask(&w, 0, 1000, false);
+        ok = world_run(&w, in(&w, PLX_SEC(1)), world_all_complete) || fail(&w, "no answer");
+        ok = ok && ((b->held == (beds > 2) && (b->left > left) == (beds == 2)) || fail(&w, "other berths"));
+        ok = ok && (world_run(&w, in(&w, PLX_SEC(60)), all_asleep) || fail(&w, "not asleep again"));
+        ok = ok && ((b->held == 0 && bed[0].id == id) || fail(&w, "another bed"));
+    }
+    if (ok && seed % 2 == 0) { // all of its names lead to it, whichever is used
+        ask(&w, 0, 1000, false);
+        ok = world_run(&w, in(&w, PLX_SEC(1)), world_all_complete) || fail(&w, "no answer");
+        struct plx_conn *c = plx_econn_conn(first_of(k));
+        struct plx_cid cid[PLX_CONN_IMAGE_CIDS];
+        unsigned count = plx_conn_cids(c, cid);
+        ok = ok && (count > 1 || fail(&w, "it has one name"));
+        for (unsigned i = 0; i < count && ok; i++) {
+            struct plx_pkt_hdr hdr = {.type = PLX_PKT_SHORT, .dcid = cid[i]};
+            ok = (plx_demux_find(k, &hdr) == c && plx_demux_find(k, &hdr) == c) || fail(&w, "not found");
+        }
+    }
+    ok = finish(&w) && ok;
+    return ok;
+}
+
 static const struct seeds_row scenario[] = {
     {"clean", clean, 1, 1},
     {"loss", loss, 1, 1},
@@ -549,6 +587,7 @@ static const struct seeds_row scenario[] = {
     {"stops_parked", stops_parked, 1, 1},
     {"parked_asleep", parked_asleep, 1, 1},
     {"recalled_late", recalled_late, 1, 1},
+    {"berths_stay", berths_stay, 1, 1},
 };
 
 int main(int argc, char **argv)

@@ -411,6 +411,7 @@ static bool everything_is_home(struct plx_engine *e, const char *who)
         {"HTTP/3 streams", plx_pool_in_use(&k->h3_streams)},
         {"connection IDs", plx_table_count(&k->cids)},
         {"first connection IDs", plx_table_count(&k->odcids)},
+        {"berths", k->berths.count - k->berths.left},
     };
     bool ok = true;
 
