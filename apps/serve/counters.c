@@ -94,7 +94,7 @@ static void write_all(const struct site *s, struct text *t)
     counter(t, "plx_packets_lost_total", "QUIC packets that were declared lost.", c.packets_lost);
     counter(t, "plx_handed_over_total", "Datagrams that landed on the wrong worker.", c.handed_over);
     gauge(t, "plx_connections", "Connections that are open.", c.conns_open);
-    gauge(t, "plx_connections_at_rest", "Of them, those whose own streams are put away since they rested.",
+    gauge(t, "plx_connections_parked", "Of them, those whose own streams are put away since they rested.",
           c.conns_parked);
     gauge(t, "plx_connections_hibernated", "Of them, those without objects.", c.conns_hibernated);
     add(t,

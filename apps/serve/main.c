@@ -134,7 +134,7 @@ static void say_stats(void)
         (unsigned long long)s.conns_cut, (unsigned long long)s.conns_open, (unsigned long long)s.streams_open,
         (unsigned long long)s.buffer_bytes);
     printf(
-        "at rest: %llu connections; hibernated: %llu in %llu octets; fell asleep %llu times, woke %llu, found no room %llu\n",
+        "own streams put away: %llu connections; hibernated: %llu in %llu octets; fell asleep %llu times, woke %llu, found no room %llu\n",
         (unsigned long long)s.conns_parked, (unsigned long long)s.conns_hibernated,
         (unsigned long long)s.hibernated_bytes, (unsigned long long)s.hibernations,
         (unsigned long long)s.wakes, (unsigned long long)s.hibernations_refused);
