@@ -170,6 +170,14 @@ static void conn_drop(struct plx_core *k, struct plx_conn *c)
     plx_core_conn_give(k, c);
 }
 
+// Those that it has left behind are its own, if there are no others.
+static bool has_berths(const struct plx_berths *b, const struct plx_econn *e, size_t len)
+{
+    uint32_t need = plx_record_berths(len);
+
+    return need <= b->left || (e->has_berth && need <= b->left + plx_record_len(b, e->berth));
+}
+
 static bool hibernate(struct plx_core *k, struct plx_conn *c)
 {
     struct plx_berths *b = &k->berths;
@@ -182,7 +190,7 @@ static bool hibernate(struct plx_core *k, struct plx_conn *c)
     image_make(k, c);
     size_t len = plx_park_text(e, b->text);
     len += plx_squeeze(b->image, pattern_of(b, is_server), b->size / 8, b->text + len);
-    if (len > UINT16_MAX || plx_record_berths(len) > b->left) {
+    if (len > UINT16_MAX || !has_berths(b, e, len)) {
         k->n.hibernations_refused++;
     } else {
         uint32_t head = e->has_berth ? e->berth : plx_record_new(b);

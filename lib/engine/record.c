@@ -20,6 +20,15 @@ uint32_t plx_record_berths(size_t len)
     return len <= HEAD_TEXT ? 1 : 1 + (uint32_t)((len - HEAD_TEXT + MORE_TEXT - 1) / MORE_TEXT);
 }
 
+uint32_t plx_record_len(const struct plx_berths *b, uint32_t head)
+{
+    uint32_t count = 0;
+
+    for (uint32_t at = head; at != NONE; at = b->v[at].next)
+        count++;
+    return count;
+}
+
 uint32_t plx_record_new(struct plx_berths *b)
 {
     uint32_t i = b->free;

@@ -14,6 +14,7 @@ enum { PLX_RECORD_SLACK = PLX_BERTH_LEN - 8 }; // octets behind the text that pl
 
 // How many a text needs. No more than b->left may be taken.
 uint32_t plx_record_berths(size_t len);
+uint32_t plx_record_len(const struct plx_berths *b, uint32_t head); // berths of a chain
 // A chain of one, without content.
 uint32_t plx_record_new(struct plx_berths *b);
 // The text of b->text goes into the chain, which is as long then as it must be.

@@ -74,8 +74,7 @@ static void test_against_an_array(void **state)
         for (unsigned k = 0; k < TEXTS; k++) {
             if (!model[k].is_there)
                 continue;
-            for (uint32_t at = model[k].head; at != PLX_BERTH_NONE; at = berth[at].next)
-                used++;
+            used += plx_record_len(&b, model[k].head);
             if (model[k].is_empty)
                 continue;
             memset(text, 0xee, sizeof text);
