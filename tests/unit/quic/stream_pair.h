@@ -15,11 +15,13 @@
 #include "base/prng.h"
 #include "base/slab.h"
 #include "quic/stream/streams.h"
+#include "quic/stream/streams_image.h"
 
 enum {
     PAIR_PACKETS = 64,
     PAIR_PACKET_MAX = 1400,
     PAIR_STREAMS = 64,
+    PAIR_OBJECTS = 64,
     PAIR_QUEUED_MAX = 60000,
     PAIR_REFUSED = 0x10b
 };
@@ -52,6 +54,10 @@ struct pair_side {
     struct plx_slab slab;
     bool is_unkind; // the application takes less, stops, resets
     uint64_t wakes;
+    bool is_away; // streams are put away: text and users are what is left of them
+    uint8_t text[PLX_SQUEEZE_MAX(sizeof(struct plx_streams_image) / 8)];
+    void *user[PLX_IMAGE_STREAMS_MAX];
+    unsigned recalls; // that somebody's doing made necessary
 };
 
 struct pair {
@@ -63,6 +69,7 @@ struct pair {
     plx_time now;
     uint64_t pieces_out; // borrowed pieces not released
     uint32_t numbers_max;
+    bool is_calm; // requests are one message and its answer, with pauses in which streams may be put away
 };
 
 struct pair_piece {
@@ -255,10 +262,59 @@ static inline size_t pair_on_answer(void *arg, struct plx_stream *s, const uint8
     return pair_on_data(arg, s, data, len, true);
 }
 
+// --- away, and back ----------------------------------------------------------------------------------------
+
+static const struct plx_streams_image pair_nothing;
+
+// As a connection does that rests: nothing of this side is under way. (With few objects others may have taken them when they are needed.)
+static inline void pair_park(struct pair *p, unsigned side)
+{
+    static struct plx_streams_image image;
+    struct pair_side *e = &p->side[side];
+
+    for (unsigned i = 0; i < PAIR_PACKETS; i++)
+        if (p->packet[i].is_used && p->packet[i].from == side)
+            return;
+    if (e->is_away || e->pool.count < PAIR_OBJECTS || plx_streams_is_bare(&e->ss) ||
+        !plx_streams_can_sleep(&e->ss))
+        return;
+    memset(&image, 0, sizeof image);
+    plx_streams_save(&e->ss, &image, e->user);
+    for (uint64_t i = 0; i < image.head.count; i++)
+        pair_find(p, image.v[i].id)->at[side] = NULL;
+    (void)plx_squeeze((const uint64_t *)&image, (const uint64_t *)&pair_nothing, sizeof image / 8, e->text);
+    plx_streams_park(&e->ss);
+    plx_streams_verify(&e->ss);
+    e->is_away = true;
+}
+
+static inline void pair_recall(struct pair_side *e)
+{
+    struct plx_stream *made[PLX_IMAGE_STREAMS_MAX] = {0};
+    struct plx_unsqueeze text;
+
+    plx_check(e->is_away);
+    plx_unsqueeze_begin(&text, (const uint64_t *)&pair_nothing, e->text);
+    plx_check(plx_streams_recall(&e->ss, &text, made));
+    for (unsigned i = 0; i < PLX_IMAGE_STREAMS_MAX && made[i] != NULL; i++) {
+        made[i]->user = e->user[i];
+        pair_find(e->pair, made[i]->id)->at[e->idx] = made[i];
+    }
+    e->is_away = false;
+}
+
+static inline bool pair_on_recall(void *arg)
+{
+    struct pair_side *e = arg;
+
+    e->recalls++;
+    pair_recall(e);
+    return true;
+}
+
 static const struct plx_streams_events pair_events = {
-    pair_on_stream, pair_on_data,      pair_on_reset, pair_on_stop,    pair_on_writable,
-    pair_on_closed, pair_on_available, pair_on_wake,  pair_on_message, pair_on_answer,
-    NULL, // nothing is put away
+    pair_on_stream,    pair_on_data, pair_on_reset,   pair_on_stop,   pair_on_writable, pair_on_closed,
+    pair_on_available, pair_on_wake, pair_on_message, pair_on_answer, pair_on_recall,
 };
 
 // --- the pipe --------------------------------------------------------------------------------------------
@@ -407,7 +463,8 @@ static inline void pair_init(struct pair *p, uint64_t seed, const uint8_t *data,
         e->pair = p;
         e->idx = i;
         e->is_unkind = true;
-        uint32_t objects = chance(p, 25) ? 2 + choose(p, 6) : 64; // now and then fewer than the peer may open
+        uint32_t objects =
+            chance(p, 25) ? 2 + choose(p, 6) : PAIR_OBJECTS; // now and then fewer than the peer may open
         plx_check(plx_pool_init(&e->pool, "streams", sizeof(struct plx_stream), objects, NULL));
         plx_check(plx_slab_init(&e->slab, 2 << 20, PLX_NODE_ANY));
         plx_streams_init(&e->ss, &cfg, &e->pool, &e->slab, &pair_events, e);
@@ -416,6 +473,7 @@ static inline void pair_init(struct pair *p, uint64_t seed, const uint8_t *data,
         e->ss.wants_answers = !i && chance(p, 50);
     }
     p->numbers_max = 8 + choose(p, PAIR_STREAMS - 8);
+    p->is_calm = chance(p, 30);
 }
 
 static inline struct plx_stream *pair_any(struct pair *p, unsigned side)
@@ -471,7 +529,7 @@ static inline void pair_open(struct pair *p, unsigned side)
     struct pair_stream *m = pair_find(p, s->id);
     m->opened[side]++;
     m->at[side] = s;
-    pair_send(e, s, choose(p, 3000), chance(p, 50));
+    pair_send(e, s, choose(p, 3000), p->is_calm ? !is_uni : chance(p, 50));
 }
 
 static inline void pair_act(struct pair *p, unsigned side)
@@ -486,7 +544,7 @@ static inline void pair_act(struct pair *p, unsigned side)
     }
     struct pair_stream *m = pair_find(p, s->id);
     if (what < 60 && s->send_state != PLX_SEND_NONE)
-        pair_send(e, s, choose(p, 4000), chance(p, 20));
+        pair_send(e, s, choose(p, 4000), p->is_calm ? !plx_stream_id_is_uni(s->id) : chance(p, 20));
     else if (what < 64)
         m->half[side].is_cut = true, plx_streams_reset(&e->ss, s, 1);
     else if (what < 68)
@@ -500,7 +558,9 @@ static inline void pair_step(struct pair *p, unsigned loss)
 {
     unsigned side = choose(p, 2);
     uint32_t what = choose(p, 100);
-    if (what < 25)
+    if (what < 2)
+        pair_park(p, side);
+    else if (what < (p->is_calm ? 6 : 25))
         pair_act(p, side);
     else if (what < 60)
         (void)pair_write(p, side, 30 + choose(p, PAIR_PACKET_MAX - 30));
@@ -508,10 +568,18 @@ static inline void pair_step(struct pair *p, unsigned loss)
         (void)pair_pump(p, loss);
 }
 
+static inline void pair_recall_all(struct pair *p)
+{
+    for (unsigned side = 0; side < 2; side++)
+        if (p->side[side].is_away)
+            pair_recall(&p->side[side]);
+}
+
 // Everybody finishes: all that is open gets its FIN, everything is taken, nothing is lost. Then both ends are empty.
 static inline void pair_drain(struct pair *p)
 {
     p->side[0].is_unkind = p->side[1].is_unkind = false;
+    pair_recall_all(p);
     for (unsigned round = 0;; round++) {
         bool is_idle = true;
         plx_check(round < 20000); // a stall
@@ -554,6 +622,7 @@ static inline void pair_compare(const struct pair_stream *m, bool is_drained, bo
 
 static inline void pair_fini(struct pair *p, bool is_drained)
 {
+    pair_recall_all(p);
     if (is_drained) // both ends agree on what was spent of the connection's credit
         for (unsigned i = 0; i < 2; i++)
             plx_check(p->side[i].ss.recvd == p->side[!i].ss.sent);

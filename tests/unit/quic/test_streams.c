@@ -493,6 +493,7 @@ static void test_no_more_references_than_fit(void **state)
 static void test_seeds(void **state)
 {
     static struct pair p;
+    unsigned recalls = 0;
     (void)state;
     for (uint64_t seed = 0; seed < 3000; seed++) {
         bool is_drained = seed % 10 != 9; // else the connection ends in the middle of it
@@ -501,8 +502,10 @@ static void test_seeds(void **state)
             pair_step(&p, seed % 5 * 8);
         if (is_drained)
             pair_drain(&p);
+        recalls += p.side[0].recalls + p.side[1].recalls;
         pair_fini(&p, is_drained);
     }
+    assert_true(recalls > 100); // streams were put away, and needed again
 }
 
 int main(void)
