@@ -46,6 +46,12 @@ struct pair_packet {
     struct plx_refs refs;
 };
 
+struct pair_away { // what is left of streams that are put away
+    uint64_t count;
+    uint8_t text[PLX_SQUEEZE_MAX(sizeof(struct plx_streams_image) / 8)];
+    void *user[PLX_IMAGE_STREAMS_MAX];
+};
+
 struct pair_side {
     struct pair *pair;
     unsigned idx; // 0 client, 1 server
@@ -54,9 +60,8 @@ struct pair_side {
     struct plx_slab slab;
     bool is_unkind; // the application takes less, stops, resets
     uint64_t wakes;
-    bool is_away; // streams are put away: text and users are what is left of them
-    uint8_t text[PLX_SQUEEZE_MAX(sizeof(struct plx_streams_image) / 8)];
-    void *user[PLX_IMAGE_STREAMS_MAX];
+    bool is_away;
+    struct pair_away away;
     unsigned recalls; // that somebody's doing made necessary
 };
 
@@ -266,11 +271,40 @@ static inline size_t pair_on_answer(void *arg, struct plx_stream *s, const uint8
 
 static const struct plx_streams_image pair_nothing;
 
+static inline void pair_put_away(struct plx_streams *ss, struct pair_away *a,
+                                 uint64_t id[PLX_IMAGE_STREAMS_MAX])
+{
+    static struct plx_streams_image image;
+
+    memset(&image, 0, sizeof image);
+    plx_streams_save(ss, &image, a->user);
+    a->count = image.head.count;
+    for (uint64_t i = 0; i < a->count; i++)
+        id[i] = image.v[i].id;
+    (void)plx_squeeze((const uint64_t *)&image, (const uint64_t *)&pair_nothing, sizeof image / 8, a->text);
+    plx_streams_park(ss);
+    plx_streams_verify(ss);
+}
+
+// False: there are no objects for them.
+static inline bool pair_have_back(struct plx_streams *ss, const struct pair_away *a,
+                                  struct plx_stream *made[PLX_IMAGE_STREAMS_MAX])
+{
+    struct plx_unsqueeze text;
+
+    plx_unsqueeze_begin(&text, (const uint64_t *)&pair_nothing, a->text);
+    if (!plx_streams_recall(ss, &text, made))
+        return false;
+    for (uint64_t i = 0; i < a->count; i++)
+        made[i]->user = a->user[i];
+    return true;
+}
+
 // As a connection does that rests: nothing of this side is under way. (With few objects others may have taken them when they are needed.)
 static inline void pair_park(struct pair *p, unsigned side)
 {
-    static struct plx_streams_image image;
     struct pair_side *e = &p->side[side];
+    uint64_t id[PLX_IMAGE_STREAMS_MAX];
 
     for (unsigned i = 0; i < PAIR_PACKETS; i++)
         if (p->packet[i].is_used && p->packet[i].from == side)
@@ -278,28 +312,20 @@ static inline void pair_park(struct pair *p, unsigned side)
     if (e->is_away || e->pool.count < PAIR_OBJECTS || plx_streams_is_bare(&e->ss) ||
         !plx_streams_can_sleep(&e->ss))
         return;
-    memset(&image, 0, sizeof image);
-    plx_streams_save(&e->ss, &image, e->user);
-    for (uint64_t i = 0; i < image.head.count; i++)
-        pair_find(p, image.v[i].id)->at[side] = NULL;
-    (void)plx_squeeze((const uint64_t *)&image, (const uint64_t *)&pair_nothing, sizeof image / 8, e->text);
-    plx_streams_park(&e->ss);
-    plx_streams_verify(&e->ss);
+    pair_put_away(&e->ss, &e->away, id);
+    for (uint64_t i = 0; i < e->away.count; i++)
+        pair_find(p, id[i])->at[side] = NULL;
     e->is_away = true;
 }
 
 static inline void pair_recall(struct pair_side *e)
 {
-    struct plx_stream *made[PLX_IMAGE_STREAMS_MAX] = {0};
-    struct plx_unsqueeze text;
+    struct plx_stream *made[PLX_IMAGE_STREAMS_MAX];
 
     plx_check(e->is_away);
-    plx_unsqueeze_begin(&text, (const uint64_t *)&pair_nothing, e->text);
-    plx_check(plx_streams_recall(&e->ss, &text, made));
-    for (unsigned i = 0; i < PLX_IMAGE_STREAMS_MAX && made[i] != NULL; i++) {
-        made[i]->user = e->user[i];
+    plx_check(pair_have_back(&e->ss, &e->away, made));
+    for (uint64_t i = 0; i < e->away.count; i++)
         pair_find(e->pair, made[i]->id)->at[e->idx] = made[i];
-    }
     e->is_away = false;
 }
 

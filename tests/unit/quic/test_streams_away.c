@@ -2,42 +2,23 @@
 
 #include "tests/unit/quic/stream_end.h"
 
-#include <stdlib.h>
-
-#include "quic/stream/streams_image.h"
-
-enum { WORDS = sizeof(struct plx_streams_image) / 8 };
-
-static struct plx_streams_image image, nothing;
-static uint8_t text[PLX_SQUEEZE_MAX(WORDS)];
-static void *user[PLX_IMAGE_STREAMS_MAX];
-static unsigned count;
+static struct pair_away away;
 
 static void put_away(void)
 {
-    memset(&image, 0, sizeof image);
+    uint64_t id[PLX_IMAGE_STREAMS_MAX];
+
     assert_true(plx_streams_can_sleep(&end.ss));
     assert_false(plx_streams_is_bare(&end.ss));
-    plx_streams_save(&end.ss, &image, user);
-    count = (unsigned)image.head.count;
-    (void)plx_squeeze((const uint64_t *)&image, (const uint64_t *)&nothing, WORDS, text);
-    plx_streams_park(&end.ss);
-    memset(&image, 0xee, sizeof image);
+    pair_put_away(&end.ss, &away, id);
     assert_true(plx_streams_is_bare(&end.ss));
-    plx_streams_verify(&end.ss);
 }
 
 static bool recall(void)
 {
     struct plx_stream *made[PLX_IMAGE_STREAMS_MAX];
-    struct plx_unsqueeze u;
 
-    plx_unsqueeze_begin(&u, (const uint64_t *)&nothing, text);
-    if (!plx_streams_recall(&end.ss, &u, made))
-        return false;
-    for (unsigned i = 0; i < count; i++)
-        made[i]->user = user[i];
-    return true;
+    return pair_have_back(&end.ss, &away, made);
 }
 
 static int name[3];
