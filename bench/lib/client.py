@@ -22,6 +22,10 @@ class LoadError(Exception):
     """The generator would not run; the message shows what it said."""
 
 
+class NoAnswer(LoadError):
+    """Nothing was answered in the measured time; in a longer one something may be."""
+
+
 def started(argv, seconds, **more):
     try:
         return subprocess.run(argv, capture_output=True, timeout=seconds + PATIENCE, start_new_session=True, **more)

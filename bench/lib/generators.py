@@ -11,8 +11,26 @@ import time
 
 import machine
 import servers
-from client import LoadError
+from client import LoadError, NoAnswer
 
+ENOUGH_S = 8  # in so long a time something is answered on any machine
+
+
+def until_answered(seconds, once, say):
+    """once(seconds), whose result has 'notes'; a time in which nothing was answered was too short for this machine, and is asked for again four times as long."""
+    asked = seconds
+    while True:
+        try:
+            out = once(seconds)
+        except NoAnswer as e:
+            if seconds >= ENOUGH_S:
+                raise
+            seconds *= 4
+            say(f'{e}\nonce more, for {seconds:g} s')
+            continue
+        if seconds != asked:
+            out['notes'].append(f'measured for {seconds:g} s: nothing was answered in {asked:g}')
+        return out
 
 
 def warmup(cell, rate=None):
@@ -47,6 +65,8 @@ def plx_load(cell, site, net, server, seconds, rate=None):
         raise LoadError(f'plx-load wrote no report, but:\n{text[-1500:]}') from None
     if r['counts']['connections'] < cell.conns and not cell.handshake:
         r['notes'].append(f'only {r["counts"]["connections"]} of {cell.conns} connections were opened in time')
+    if not r['counts']['answered_in_window'] and not cell.is_idle:
+        raise NoAnswer(f'no request was answered in the measured time; {"; ".join(r["notes"])}')
     counts, latency = r['counts'], r['latency']['handshake' if cell.handshake else 'request']
     return {'requests': counts['answered_in_window'], 'seconds': r['seconds'], 'body_bytes': counts['body_bytes'],
             'failed': counts['all_failed'] + counts['connections_failed'] + counts['connections_lost'],
@@ -102,6 +122,8 @@ def wrk(cell, site, net, server, seconds):
     rate = re.search(r'^Requests/sec:\s+([\d.]+)', text, re.M)
     if not total or not rate:
         raise LoadError(f'wrk said nothing that can be read:\n{text}')
+    if not int(total[1]):
+        raise NoAnswer(f'wrk had no answer:\n{text}')
     requests, errors = int(total[1]), re.search(r'Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)', text)
     bad = re.search(r'Non-2xx or 3xx responses: (\d+)', text)
     took = float(total[2]) * {'ms': 0.001, 's': 1, 'm': 60}[total[3]]
@@ -126,7 +148,7 @@ def h2load(cell, site, net, server, seconds, rate=None):
         raise LoadError(f'h2load said nothing that can be read:\n{text}')
     done, good = int(total[2]), int(total[3])
     if good == 0 and not cell.is_download:
-        raise LoadError(f'h2load had no answer:\n{text}')
+        raise NoAnswer(f'h2load had no answer:\n{text}')
     out = {**seen, 'requests': good, 'seconds': float(took[1]) * {'us': 1e-6, 'ms': 0.001, 's': 1, 'm': 60}[took[2]], 'printed': float(took[3]),
            'body_bytes': int(data[2]) if cell.is_download and data else good * cell.size, 'begun': done, 'failed': int(total[4]) + int(total[5]) + int(total[6]), 'notes': []}
     if rate is not None:

@@ -18,20 +18,20 @@ def memory(pid):
     return 1024 * sum(int(kb) for text in texts for kb in re.findall(r'^Pss_(?:Anon|Shmem):\s+(\d+)', text, re.M))
 
 
-def measure(bench, cell, net, server):
+def measure(site, cell, net, server, seconds):
     """What the generator brings, with held and bytes_each."""
-    generators.at_rate(cell.alone(), bench.site, net, server, 1, 1)  # what the first connection of all takes is not a connection's
+    generators.at_rate(cell.alone(), site, net, server, max(1, seconds), 1)  # what the first connection of all takes is not a connection's
     before, opening, out = memory(server.pid), generators.warmup(cell), {}
 
     def load():
         try:
             # h2load opens its connections within its time, plx-load before it
-            out['got'] = generators.at_rate(cell, bench.site, net, server, bench.seconds + (0 if cell.protocol == 'h3' else opening), cell.conns / 10)
+            out['got'] = generators.at_rate(cell, site, net, server, seconds + (0 if cell.protocol == 'h3' else opening), cell.conns / 10)
         except generators.LoadError as e:
             out['error'] = e
     thread = threading.Thread(target=load)
     thread.start()
-    time.sleep(opening + 0.7 * bench.seconds)
+    time.sleep(opening + 0.7 * seconds)
     during = memory(server.pid)
     thread.join()
     if 'error' in out:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """bench/macro measures: one tiny cell of each kind of system and protocol, and a JSON that says everything it promises. No figure is
 judged here: only that there is one. Names that make no sense are refused with a reason."""
-# timeout: 600
+# timeout: 900
 # alone: rates by two counts are compared, memif polls on both sides
 import json
 import os
@@ -13,6 +13,7 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(TOP, 'tests', 'lib'))
 from measured import Bench, cells_of  # noqa: E402
 import client  # noqa: E402
+import generators  # noqa: E402
 import profile_of  # noqa: E402
 import runs  # noqa: E402
 import servers  # noqa: E402
@@ -24,7 +25,7 @@ CELLS = ('pollux-udp/h3/64/m10/c4', 'pollux-xdp/h3/1K/m1/c2', 'pollux-memif/h3/1
 FIGURES = ('requests_per_second', 'server_cpu_us_per_request', 'server_cpu_s_per_gb', 'gbit_per_second')
 REFUSED = ('nginx/h3/64/m1', 'apache/h3/64/m1/c1', 'nginx/h1-tls/64/m2/c1', 'haproxy/h3/4G/m1/c1', 'pollux-nic/h3/64/m1/c1', 'nginx/h3-handshake/64/0rtt', 'haproxy/h3-handshake/64/0rtt', 'nginx/h1-tls-handshake/64/0rtt', 'nginx/h3-idle/64/m1/c1', 'pollux-udp/h2-tls/64/m1/c1', 'nginx/h3/0/m1/c1',
            'nginx/h3/64/m0/c1', 'nginx/h3-handshake/64/half', 'nginx/h1-tls-handshake/64/resumed', 'nginx/h3/64/full')
-bench = Bench('macro', 500)
+bench = Bench('macro', 800)
 check, run = bench.check, bench.run
 
 
@@ -66,6 +67,23 @@ def check_layers():
     check('whose symbols are others', profile_of.layer_of('nginx', 'on_section', False, known) == 'application and other')
 
 
+def check_longer():
+    """A time in which nothing was answered is asked for again, longer; one in which something was answered is not, and no end of trying."""
+    def once(seconds):
+        asked.append(seconds)
+        if seconds < least:
+            raise generators.NoAnswer('nothing')
+        return {'notes': []}
+    for seconds, least, wanted in ((0.5, 0, [0.5]), (0.5, 1, [0.5, 2.0]), (0.5, 1e9, [0.5, 2.0, 8.0]), (10, 11, [10])):
+        asked, said, notes = [], [], None
+        try:
+            notes = generators.until_answered(seconds, once, said.append)['notes']
+        except generators.NoAnswer:
+            pass
+        check(f'{seconds} s, {least} s needed', asked == wanted and len(said) == len(wanted) - 1 and (notes is None) == (least > wanted[-1]) and
+              (not notes or notes == [f'measured for {wanted[-1]:g} s: nothing was answered in {seconds:g}']), (asked, said, notes))
+
+
 def namespaces():
     return {line.split()[0] for line in subprocess.run(['ip', 'netns'], capture_output=True, text=True).stdout.splitlines() if line.startswith('plxm')}
 
@@ -73,6 +91,7 @@ def namespaces():
 def main():
     before = namespaces()
     check_layers()
+    check_longer()
     listed = run('--list').stdout.split()
     check('list', len(listed) > 100 and 'pollux-memif/h3/64/m1/c32' in listed and 'nginx/h1-tls/1G/m1/c1' in listed, listed[:5])
     for name in REFUSED:
