@@ -128,7 +128,7 @@ static struct file *file_new(struct site *s, const char *name, int fd, const str
     f->type = media_type(name);
     describe(f, st);
     bool ok = f->name != NULL;
-    if (ok && f->size <= SMALL_MAX)
+    if (ok && f->size <= s->opts->cache_file_max)
         ok = read_body(f, fd);
     else if (ok)
         f->fd = dup(fd), ok = f->fd >= 0;

@@ -33,7 +33,8 @@ static const char help[] =
     "  --key-update N        new packet keys after N packets (default: only near the cipher's limit)\n"
     "  --conns N --handshakes N --streams N  most of each per worker (default 16384, 2048, 12 per connection)\n"
     "  --buffers MIB         memory for send and receive buffers per worker (default 512)\n"
-    "  --cache MIB           memory for small files per worker (default 256)\n"
+    "  --cache MIB           memory for files that are kept whole, per worker (default 256)\n"
+    "  --cache-file KIB      files up to this are kept whole (default 256); the first request for one waits until it is read\n"
     "  --idle-timeout MS     (default 30000)\n"
     "  --hibernate-after MS  a connection that was quiet for so long keeps a compact record only (default 10000, 0: never)\n"
     "  --hibernated N        most of those per worker, besides --conns (default 65536)\n"
@@ -77,6 +78,7 @@ enum {
     OPT_STREAMS,
     OPT_BUFFERS,
     OPT_CACHE,
+    OPT_CACHE_FILE,
     OPT_IDLE_TIMEOUT,
     OPT_HIBERNATE_AFTER,
     OPT_HIBERNATED,
@@ -160,6 +162,8 @@ static bool take_numbers(struct serve_opts *o, int option, const char *value)
         return number("buffers", value, 4, 1 << 20, &o->buffer_memory);
     case OPT_CACHE:
         return number("cache", value, 0, 1 << 20, &o->cache_memory);
+    case OPT_CACHE_FILE:
+        return number("cache-file", value, 0, 1 << 30, &o->cache_file_max);
     case OPT_IDLE_TIMEOUT:
         return number("idle-timeout", value, 100, 86400000, &o->idle_timeout_ms);
     case OPT_HIBERNATE_AFTER:
@@ -245,6 +249,7 @@ static const struct option longs[] = {
     {"streams", required_argument, NULL, OPT_STREAMS},
     {"buffers", required_argument, NULL, OPT_BUFFERS},
     {"cache", required_argument, NULL, OPT_CACHE},
+    {"cache-file", required_argument, NULL, OPT_CACHE_FILE},
     {"idle-timeout", required_argument, NULL, OPT_IDLE_TIMEOUT},
     {"hibernate-after", required_argument, NULL, OPT_HIBERNATE_AFTER},
     {"hibernated", required_argument, NULL, OPT_HIBERNATED},
@@ -304,6 +309,12 @@ static bool check(struct serve_opts *o)
             "    -addext subjectAltName=DNS:localhost,IP:127.0.0.1 -keyout key.pem -out cert.pem\n");
         return false;
     }
+    if (o->cache_file_max > WHOLE_MAX && o->cache_file_max > o->cache_memory) {
+        fprintf(stderr,
+                "plx-serve: --cache-file %llu: more than the cache, which has %llu KiB: raise --cache\n",
+                (unsigned long long)o->cache_file_max >> 10, (unsigned long long)o->cache_memory >> 10);
+        return false;
+    }
     for (size_t i = 0; i < o->cert_count; i++)
         if (o->certs[i].cert_file == NULL || o->certs[i].key_file == NULL) {
             fprintf(stderr, "plx-serve: every --cert needs its --key: %s has none\n",
@@ -325,6 +336,7 @@ bool serve_options(struct serve_opts *o, int argc, char **argv, int *code)
                              .streams_max = 0, // by conns_max
                              .buffer_memory = 512,
                              .cache_memory = 256,
+                             .cache_file_max = WHOLE_MAX >> 10,
                              .idle_timeout_ms = 30000,
                              .hibernate_after_ms = 10000,
                              .hibernated_max = 65536,
@@ -352,6 +364,7 @@ bool serve_options(struct serve_opts *o, int argc, char **argv, int *code)
     }
     o->buffer_memory <<= 20;
     o->cache_memory <<= 20;
+    o->cache_file_max <<= 10;
     if (o->streams_max == 0)
         o->streams_max = o->conns_max * 12 < 1 << 26 ? o->conns_max * 12 : 1 << 26;
     return check(o);

@@ -22,7 +22,7 @@ enum {
     LISTEN_MAX = 16,
     CERTS_MAX = 64,
     NAME_MAX_LEN = 2048,   // longest name below the root
-    SMALL_MAX = 256 << 10, // files up to here are kept in memory
+    WHOLE_MAX = 256 << 10, // files up to here are read whole, if not said otherwise
     BLOCK_LEN = 64 << 10,  // large files are read in pieces of this
     AHEAD_MAX = 4 << 20,   // octets of one response that may wait for acknowledgement
     CACHE_BUCKETS = 4096,
@@ -35,8 +35,8 @@ struct serve_opts {
     size_t cert_count;
     const char *root, *index, *echo, *counters, *access_log, *keylog, *ciphers, *groups, *crypto, *retry,
         *congestion;
-    uint64_t workers, conns_max, handshakes_max, streams_max, buffer_memory, cache_memory, idle_timeout_ms,
-        hibernate_after_ms, hibernated_max, grace_ms, tickets;
+    uint64_t workers, conns_max, handshakes_max, streams_max, buffer_memory, cache_memory, cache_file_max,
+        idle_timeout_ms, hibernate_after_ms, hibernated_max, grace_ms, tickets;
     uint64_t key_update_packets;
     bool busy_poll, quiet, has_hq, stats, early_data;
     struct port_opts port;

@@ -181,6 +181,27 @@ def resources_go_first(bed):
     bed.check('server of resources ends well', server.end() == 0, server.text())
 
 
+def kept_whole(bed):
+    """Files as large as one says are read once and kept, and are the same octets."""
+    big, size = DATA * 60, len(DATA) * 60
+
+    def has_open(server):
+        folder = f'/proc/{server.popen.pid}/fd'
+        return any(os.path.realpath(f'{folder}/{fd}') == os.path.realpath(bed.path('site/big.bin')) for fd in os.listdir(folder))
+    for options, is_whole in (((), False), (('--cache', '8', '--cache-file', '8192'), True), (('--cache-file', str(size // 1024)), False), (('--cache-file', str(size // 1024 + 1)), True),
+                              (('--cache-file', '0'), False)):
+        server = bed.serve('--root', bed.path('site'), *options)
+        for i in range(2):
+            r = bed.get(server, '/big.bin')
+            bed.check(f'big.bin {i} with {options}', r.status == 200 and r.body == big, r.status)
+        bed.check(f'big.bin is kept with {options}', has_open(server) != is_whole)
+        r = bed.get(server, '/big.bin', '-H', 'Range: bytes=4000000-4199998')
+        bed.check(f'range of big.bin with {options}', r.status == 206 and r.body == big[4000000:4199999], r.status)
+        r = bed.get(server, '/big.bin', '-I')
+        bed.check(f'head of big.bin with {options}', r.status == 200 and r.fields.get('content-length') == str(size) and r.body == b'', r)
+        bed.check(f'server with {options} ends well', server.end() == 0, server.text())
+
+
 def main(bed):
     server = bed.serve('--root', make_site(bed), '--stats')
     what_is_served(bed, server)
@@ -188,6 +209,7 @@ def main(bed):
     ranges(bed, server)
     conditions(bed, server)
     changes(bed, server)
+    kept_whole(bed)
     resources_go_first(bed)
     status = server.end()
     bed.check('server ends well', status == 0 and 'still open: 0 connections, 0 streams' in server.text(), f'{status}: {server.text()}')

@@ -44,7 +44,8 @@ def options(bed):
             ((*pair, '--workers', '129'), 'from 1 to 128'), ((*pair, '--workers', 'two'), 'want a number'), ((*pair, '--workers', '-1'), 'want a number'),
             ((*pair, '--tickets', '17'), 'from 0 to 16'), ((*pair, '--key-update', '0'), 'want a number'), ((*pair, '--conns', '0'), 'want a number'),
             ((*pair, '--handshakes', '99999999'), 'want a number'), ((*pair, '--streams', 'x'), 'want a number'),
-            ((*pair, '--buffers', '3'), 'from 4'), ((*pair, '--cache', '1x'), 'want a number'), ((*pair, '--idle-timeout', '99'), 'from 100'),
+            ((*pair, '--buffers', '3'), 'from 4'), ((*pair, '--cache', '1x'), 'want a number'), ((*pair, '--cache-file', '-1'), 'want a number'),
+            ((*pair, '--cache-file', '262145'), 'raise --cache'), ((*pair, '--cache', '100', '--cache-file', '102401'), 'which has 102400 KiB'), ((*pair, '--idle-timeout', '99'), 'from 100'),
             ((*pair, '--grace', '1.5'), 'want a number'), ((*pair, '--retry', 'maybe'), 'not one of its values'),
             ((*pair, '--congestion', 'bbr9'), 'not one of its values'), ((*pair, '--driver', 'pigeon'), 'want udp or ethdev'),
             ((*pair, '--ip', '10.0.0.1'), 'want ADDRESS/PREFIX'), ((*pair, '--gateway', 'x'), 'not a numeric address'),
@@ -167,6 +168,17 @@ def moving_files(bed):
     r = bed.get(server, '/index.html')
     bed.check('the server goes on', r.status == 200, r)
     for name in (path, whole, whole + '.link', out):
+        os.unlink(name)
+
+    keeps = bed.serve('--root', bed.path('site'), '--cache-file', '262144')
+    path = big(bed, 'kept.bin', 200)
+    subprocess.run(['cp', path, whole], check=True)
+    popen, is_paused = paused(bed, keeps, '/kept.bin', out)
+    os.truncate(path, 20 << 20)
+    code, text = resume(popen)
+    bed.check('a file cut short that is kept whole is sent whole', is_paused and code == 0 and size_of(out) == 200 << 20 and is_prefix(out, whole), f'{is_paused} {code} {text}')
+    bed.check('the server that keeps it ends', keeps.end() == 0, keeps.text())
+    for name in (path, whole, out):
         os.unlink(name)
 
     path, out, whole = big(bed, 'swap.bin', 100), bed.path('swap.out'), bed.path('swap.whole')
