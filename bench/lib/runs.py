@@ -92,7 +92,9 @@ class Bench:
         return servers.Server(cell, self.site, net, PORTS[(os.getpid() + self.ports) % len(PORTS)], access_log)
 
     def prime(self, cell, net, server):
-        """Has haproxy fetch a large body, so that it answers from its cache alone."""
+        """Has a server that keeps a large body fetch it, so that it answers out of its memory alone."""
+        if servers.keeps(cell):
+            generators.saturate(cell, self.site, net, server, 1)
         if servers.needs_origin(cell):
             with origin.Origin(servers.origin_path(self.site), self.site.folder):
                 generators.saturate(cell, self.site, net, server, 1)

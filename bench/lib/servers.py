@@ -70,16 +70,25 @@ def write(folder, name, text):
 COUNTERS = '/bench-counters'
 
 
+READ_WHOLE = 256 << 10  # plx-serve reads larger files in pieces, for each response again, unless it is told to keep them
+
+
 def has_window(cell):
     """It polls, so its processor time says nothing, and plx-load asks it for its own account when the measured time begins and ends."""
-    return cell.is_polling and not (cell.handshake or cell.is_download or cell.is_idle)
+    return cell.is_polling and not (cell.handshake or cell.is_idle)
+
+
+def keeps(cell):
+    """Past the kernel plx-serve has a large file in its own memory, as haproxy has: what a packet costs is asked, not what a file does."""
+    return cell.is_polling and cell.size > READ_WHOLE
 
 
 def pollux(cell, site, net, port, log):
     argv = [program('plx-serve'), '--listen', f'{net.address}:{port}', '--root', site.folder, '--cert', site.cert, '--key', site.key, '--stats',
             '--ciphers', 'TLS_AES_128_GCM_SHA256', '--groups', 'X25519', '--retry', 'never', '--grace', '200', '--conns', str(max(16384, 2 * cell.conns)),
             '--streams', str(max(196608, cell.conns * (8 + 2 * cell.streams))), *(['--access-log', log] if log else []),
-            *(['--counters', COUNTERS] if has_window(cell) else []), *(['--early-data'] if cell.handshake == '0rtt' else [])]
+            *(['--counters', COUNTERS] if has_window(cell) else []), *(['--early-data'] if cell.handshake == '0rtt' else []),
+            *(['--cache', str(2 * (cell.size >> 20) + 1), '--cache-file', str((cell.size >> 10) + 1)] if keeps(cell) else [])]
     return argv + port_options(cell, site, net, 'server')
 
 
