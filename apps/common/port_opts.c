@@ -99,11 +99,13 @@ bool port_opts_take(struct port_opts *o, int option, const char *value, char *er
 {
     switch (option) {
     case PORT_OPT_DRIVER:
-        if (strcmp(value, "udp") != 0 && strcmp(value, "ethdev") != 0) {
-            snprintf(err, err_len, "--driver %s: want udp or ethdev", value);
+        o->driver = strcmp(value, "ethdev") == 0  ? PORT_DRIVER_ETHDEV
+                    : strcmp(value, "memif") == 0 ? PORT_DRIVER_MEMIF
+                                                  : PORT_DRIVER_UDP;
+        if (o->driver == PORT_DRIVER_UDP && strcmp(value, "udp") != 0) {
+            snprintf(err, err_len, "--driver %s: want udp, ethdev or memif", value);
             return false;
         }
-        o->is_ethdev = strcmp(value, "ethdev") == 0;
         return true;
     case PORT_OPT_UDP:
         o->udp = value;
@@ -125,24 +127,46 @@ bool port_opts_take(struct port_opts *o, int option, const char *value, char *er
     }
 }
 
+// What was said goes together with the driver.
+static bool driver_check(const struct port_opts *o, char *err, size_t err_len)
+{
+    static const char *const names[] = {"udp", "ethdev", "memif"};
+
+    if (o->driver == PORT_DRIVER_UDP &&
+        (o->eal_argc > 0 || o->device != NULL || o->ip_count > 0 || o->vlan != 0)) {
+        snprintf(
+            err, err_len,
+            "--device, --ip, --vlan and EAL arguments are for --driver ethdev, all but the last for memif too");
+        return false;
+    }
+    if (o->driver == PORT_DRIVER_MEMIF && o->eal_argc > 0) {
+        snprintf(err, err_len, "EAL arguments are for --driver ethdev: --driver memif goes without DPDK");
+        return false;
+    }
+    if (o->driver != PORT_DRIVER_UDP && o->udp != NULL) {
+        snprintf(err, err_len, "--udp is for --driver udp");
+        return false;
+    }
+    if (o->driver != PORT_DRIVER_UDP && o->ip_count == 0) {
+        snprintf(err, err_len, "--driver %s needs --ip ADDRESS/PREFIX: the kernel's addresses are not ours",
+                 names[o->driver]);
+        return false;
+    }
+    return true;
+}
+
 static bool make_port(struct port_opts *o, struct plx_engine_cfg *cfg, char *err, size_t err_len)
 {
-    if (!o->is_ethdev) {
-        if (o->eal_argc > 0 || o->device != NULL || o->ip_count > 0 || o->vlan != 0) {
-            snprintf(err, err_len, "--device, --ip, --vlan and EAL arguments are for --driver ethdev");
-            return false;
-        }
+    if (!driver_check(o, err, err_len))
+        return false;
+    switch (o->driver) {
+    case PORT_DRIVER_UDP:
         cfg->port = plx_port_udp();
-    } else {
-        if (o->udp != NULL) {
-            snprintf(err, err_len, "--udp is for --driver udp");
-            return false;
-        }
-        if (o->ip_count == 0) {
-            snprintf(err, err_len,
-                     "--driver ethdev needs --ip ADDRESS/PREFIX: the kernel's addresses are not ours");
-            return false;
-        }
+        break;
+    case PORT_DRIVER_MEMIF:
+        cfg->port = plx_port_memif();
+        break;
+    case PORT_DRIVER_ETHDEV:
         if (o->eal_argc > 0 && plx_eal_init(o->eal_argc, o->eal_argv, err, err_len) != PLX_OK)
             return false;
         cfg->port = plx_port_ethdev();
@@ -162,7 +186,7 @@ bool port_opts_apply(struct port_opts *o, struct plx_engine_cfg *cfg, char *err,
 {
     if (!make_port(o, cfg, err, err_len))
         return false;
-    cfg->port_args = o->is_ethdev ? o->device : o->udp;
+    cfg->port_args = o->driver == PORT_DRIVER_UDP ? o->udp : o->device;
     cfg->ip = o->ip;
     cfg->ip_prefix = o->prefix;
     cfg->ip_count = o->ip_count;

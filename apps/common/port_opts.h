@@ -1,11 +1,11 @@
 // port_opts.h -- the options by which every program of ours says what carries its packets.
 //
-//   --driver udp|ethdev   kernel sockets (default), or a DPDK port
+//   --driver udp|ethdev|memif   kernel sockets (default), a DPDK port, or memory shared with another process
 //   --udp WORDS           kernel sockets: what to do without (nogso, nogro, nosteer), separated by commas
-//   --device NAME         DPDK port, by default the first
-//   --ip ADDRESS/PREFIX   our address on a DPDK port; may be given for IPv4 and for IPv6
+//   --device NAME         DPDK port, by default the first; of memif role=client|server,socket=PATH and more
+//   --ip ADDRESS/PREFIX   our address on such a port; may be given for IPv4 and for IPv6
 //   --gateway ADDRESS     the way out of those networks; one per family
-//   --vlan N              802.1Q tag on a DPDK port
+//   --vlan N              802.1Q tag on such a port
 //   --mtu N               IP MTU
 //   --pcap FILE           record every packet (pcapng)
 //   -- ARGUMENTS          everything behind it is for DPDK's EAL
@@ -17,8 +17,10 @@
 
 enum { PORT_OPTS_IPS_MAX = 8 };
 
+enum port_driver { PORT_DRIVER_UDP, PORT_DRIVER_ETHDEV, PORT_DRIVER_MEMIF };
+
 struct port_opts {
-    bool is_ethdev;
+    enum port_driver driver;
     const char *device, *udp, *pcap;
     struct plx_addr ip[PORT_OPTS_IPS_MAX];
     uint8_t prefix[PORT_OPTS_IPS_MAX];
@@ -49,12 +51,13 @@ enum {
         {"vlan", required_argument, NULL, PORT_OPT_VLAN}, {"mtu", required_argument, NULL, PORT_OPT_MTU},               \
         {"pcap", required_argument, NULL, PORT_OPT_PCAP}
 #define PORT_OPTS_HELP                                                                                                  \
-    "  --driver udp|ethdev   kernel sockets (default), or a DPDK port that bypasses the kernel\n"                       \
+    "  --driver udp|ethdev|memif  kernel sockets (default), a DPDK port that bypasses the kernel, or\n"                 \
+    "                        memory shared with another process\n"                                                     \
     "  --udp WORDS           kernel sockets: do without nogso, nogro, nosteer (commas between)\n"                       \
-    "  --device NAME         DPDK port; by default the first one\n"                                                     \
-    "  --ip ADDRESS/PREFIX   our address on a DPDK port; again for more, and for IPv6\n"                                \
+    "  --device NAME         DPDK port, by default the first one; memif: role=client|server,socket=PATH\n"              \
+    "  --ip ADDRESS/PREFIX   our address on a port without the kernel; again for more, and for IPv6\n"                  \
     "  --gateway ADDRESS     the way out of those networks; again for the other family\n"                               \
-    "  --vlan N              802.1Q tag on a DPDK port\n"                                                               \
+    "  --vlan N              802.1Q tag on a port without the kernel\n"                                                 \
     "  --mtu N               IP MTU (default 1500; 9216 when listening on loopback alone)\n"                            \
     "  --pcap FILE           record every packet (pcapng)\n"                                                            \
     "  -- ARGUMENTS          everything behind it goes to DPDK's EAL\n"

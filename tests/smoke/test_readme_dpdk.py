@@ -48,8 +48,8 @@ def run(tap, name, text, folder):
 def main():
     tap, found = Tap(), blocks()
     wanted = {name: text for name, text in found.items() if name.startswith(('AF_XDP', 'memif'))}
-    if len(wanted) != 2:
-        tap.check('blocks', False, f'the README has blocks {list(found)}, not one for AF_XDP and one for memif')
+    if len(wanted) != 3:
+        tap.check('blocks', False, f'the README has blocks {list(found)}, not one for AF_XDP and two for memif')
         return tap.end()
     with tempfile.TemporaryDirectory(prefix='plxd-readme-') as folder:
         self_signed(folder)

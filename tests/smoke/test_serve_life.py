@@ -47,7 +47,7 @@ def options(bed):
             ((*pair, '--buffers', '3'), 'from 4'), ((*pair, '--cache', '1x'), 'want a number'), ((*pair, '--cache-file', '-1'), 'want a number'),
             ((*pair, '--cache-file', '262145'), 'raise --cache'), ((*pair, '--cache', '100', '--cache-file', '102401'), 'which has 102400 KiB'), ((*pair, '--idle-timeout', '99'), 'from 100'),
             ((*pair, '--grace', '1.5'), 'want a number'), ((*pair, '--retry', 'maybe'), 'not one of its values'),
-            ((*pair, '--congestion', 'bbr9'), 'not one of its values'), ((*pair, '--driver', 'pigeon'), 'want udp or ethdev'),
+            ((*pair, '--congestion', 'bbr9'), 'not one of its values'), ((*pair, '--driver', 'pigeon'), 'want udp, ethdev or memif'),
             ((*pair, '--ip', '10.0.0.1'), 'want ADDRESS/PREFIX'), ((*pair, '--gateway', 'x'), 'not a numeric address'),
             ((*pair, '--vlan', '4095'), 'from 1 to 4094'), ((*pair, '--mtu', '1279'), 'from 1280'), ((*pair, 'site'), 'what is "site"'),
             ((*pair, '--no-such'), 'unrecognized option'), ((*pair, '--root'), 'requires an argument'),
@@ -61,7 +61,9 @@ def options(bed):
             ((*pair, '--ciphers', 'NONE'), 'NONE'), ((*pair, '--groups', 'none'), 'none'), ((*pair, '--crypto', 'rot13'), 'rot13'),
             ((*pair, '--access-log', '/nonexistent/log'), '/nonexistent/log'), ((*pair, '--keylog', '/nonexistent/log'), '/nonexistent/log'),
             ((*pair, '--listen', '192.0.2.1:1'), '192.0.2.1'), ((*pair, '--vlan', '5'), '--driver ethdev'),
-            ((*pair, '--driver', 'ethdev'), '--ip'), ((*pair, '--device', 'pigeon', '--driver', 'udp'), '--device'),
+            ((*pair, '--driver', 'ethdev'), '--ip'), ((*pair, '--driver', 'memif'), '--ip'), ((*pair, '--driver', 'memif', '--ip', '10.0.0.1/8', '--', '--no-pci'), 'without DPDK'),
+            ((*pair, '--driver', 'memif', '--ip', '10.0.0.1/8', '--device', 'roll=client'), 'role=client|server'), ((*pair, '--driver', 'memif', '--ip', '10.0.0.1/8', '--workers', '2'), 'one worker'),
+            ((*pair, '--device', 'pigeon', '--driver', 'udp'), '--device'),
             ((*pair, '--udp', 'fast'), 'nosteer'), ((*pair, '--udp', 'nosteer', '--driver', 'ethdev', '--ip', '10.0.0.1/8'), '--driver udp')]
     for argv, text in rows:
         code, out, err = bed.run(serve, *(() if '--listen' in argv else at), *argv)
