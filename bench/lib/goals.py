@@ -142,7 +142,7 @@ def openssl(build):
 def bare_argv(build, way, side, folder, nice, *more):
     argv = [os.path.join(build, 'bench', 'bare'), '--serve' if side == 'server' else '--load', '--send' if way == SEND else f'--conns={way}', *more]
     return [*net.ahead(nice), 'taskset', '-c', servers.CPU if side == 'server' else CLIENT_CPU, *argv,
-            *servers.memif(side, 1 if way == SEND else int(way), folder)]
+            *servers.net_memif(side, 1 if way == SEND else int(way), folder)]
 
 
 def bare(build, way, nice, ms=500):

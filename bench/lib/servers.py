@@ -40,13 +40,18 @@ def eal(prefix, vdev):
     return ['--', '--no-pci', '--no-huge', '-m', '1024', '--no-telemetry', f'--file-prefix={prefix}', '--vdev', vdev]
 
 
-def memif(side, conns, folder):
-    """The same for an end of a memif link, server or client, whose socket is in this folder."""
-    if side == 'server':
+def memif(role, conns, folder):
+    """An end of a memif link whose socket is in this folder, for --device."""
+    ring = min(14, max(10, (2 * conns - 1).bit_length()))  # 1,024 places are usual; a datagram of each connection must find one
+    return f'role={role},rsize={ring},socket={folder}/memif.sock'
+
+
+def net_memif(role, conns, folder):
+    """The same by DPDK's driver: arguments for EAL."""
+    if role == 'server':
         with contextlib.suppress(FileNotFoundError):  # of one that came to a bad end: no other could listen there
             os.unlink(f'{folder}/memif.sock')
-    ring = min(14, max(10, (2 * conns - 1).bit_length()))  # 1,024 places are usual; a datagram of each connection must find one
-    return eal(f'plxm{os.getpid()}{side}', f'net_memif0,role={side},rsize={ring},socket={folder}/memif.sock,socket-abstract=no')
+    return eal(f'plxm{os.getpid()}{role}', f'net_memif0,{memif(role, conns, folder)},socket-abstract=no')
 
 
 def port_options(cell, site, net, side):
@@ -56,7 +61,9 @@ def port_options(cell, site, net, side):
     if cell.system == 'pollux-xdp' and side == 'server':
         return ['--driver', 'ethdev', '--ip', f'{net.address}/24', *eal(f'plxm{os.getpid()}x', f'net_af_xdp0,iface={net.device}')]
     if cell.system == 'pollux-memif':
-        return ['--driver', 'ethdev', '--ip', f'{net.address if side == "server" else "10.214.0.2"}/24', *memif(side, cell.conns, site.scratch)]
+        # plx-serve is the link's client: the memory is its own, and it copies nothing. plx-load copies what it sends.
+        address, role = (net.address, 'client') if side == 'server' else ('10.214.0.2', 'server')
+        return ['--driver', 'memif', '--ip', f'{address}/24', '--device', memif(role, cell.conns, site.scratch)]
     return []
 
 

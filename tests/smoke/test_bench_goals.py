@@ -109,9 +109,9 @@ def bare():
         code, text = said(*argv)
         check(f'bare {" ".join(argv)}', code == 2 and what in text, text)
     with tempfile.TemporaryDirectory(prefix='plx-goals-test-') as folder:
-        code, text = said('--serve', '--patience=1', *servers.memif('server', 64, folder))
+        code, text = said('--serve', '--patience=1', *servers.net_memif('server', 64, folder))
         check('bare, nobody there', code == 1 and 'has said nothing' in text and not os.listdir(folder), text)
-        code, text = said('--load', '--patience=1', *servers.memif('client', 64, folder))
+        code, text = said('--load', '--patience=1', *servers.net_memif('client', 64, folder))
         check('bare, no server', code == 1 and 'start the other side first' in text, text)
 
 

@@ -48,7 +48,9 @@ def check_cell(name, cell):
     elif '64M' not in name:
         check(f'{name} latency', is_positive(median['p50_us']) and median['p99_us'] >= median['p50_us'], json.dumps(median))
     if median['printed_per_second']:  # by wrk or h2load itself
-        check(f'{name} is what was printed', abs(median['printed_per_second'] / median['requests_per_second'] - 1) < 0.1, json.dumps(median))
+        # h2load divides by the time that it was asked for, we by what it took: on a busy machine that is longer.
+        ratio = median['printed_per_second'] / median['requests_per_second']
+        check(f'{name} is what was printed', 0.9 < ratio and (ratio < 1.1 or 'h2-tls' in name), json.dumps(median))
     if name.startswith('nginx/h') and 'h3' not in name:
         check(f'{name} is what nginx counted', is_positive(median['counted_per_second']), json.dumps(median))
     if name.endswith('/resumed'):
