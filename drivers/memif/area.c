@@ -53,10 +53,10 @@ static uint8_t *shared_map(struct memif_area *a, size_t size)
     return mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, a->fd, 0);
 }
 
-// An odd number of lines: buffers that are used a few lines each then use all of a cache, not the same few sets of it.
+// An odd number of pairs of lines: buffers that are used a few lines each then use all of a cache, not the same few sets of it.
 static size_t stride_of(uint32_t size)
 {
-    return plx_align_up(size, 64) | 64;
+    return plx_align_up(size, 128) | 128;
 }
 
 static bool region_make(struct memif_area *a, uint32_t buffers, int ring_log2)

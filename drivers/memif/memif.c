@@ -46,9 +46,8 @@ uint16_t memif_take(struct memif_port *p, struct plx_pkt **pkts, uint16_t count)
         uint32_t number = a->free[--a->free_count];
         struct plx_pkt *pkt = &a->recs[number].pkt;
         *pkt = (struct plx_pkt){.data = a->buffers + number * a->stride + MEMIF_HEADROOM, .cap = p->cap};
-        __builtin_prefetch(pkt->data - 64, 1); // the other side has read them last
-        __builtin_prefetch(pkt->data, 1);
-        __builtin_prefetch(pkt->data + 64, 1);
+        for (unsigned line = 0; line < 3; line++) // the other side has read them last
+            __builtin_prefetch(a->buffers + number * a->stride + MEMIF_FRAME_AT + line * 64, 1);
         pkts[i] = pkt;
     }
     return count;

@@ -28,7 +28,10 @@ enum {
     MEMIF_RING_LOG2 = 10, // unless rsize says otherwise: DPDK's default
     MEMIF_BUFFER = 2048,  // unless bsize says otherwise: the same
     MEMIF_BUFFER_MAX = 16384,
-    MEMIF_HEADROOM = 128,  // for link-layer, IP and UDP headers of what take() gives: DPDK's default
+    // for link-layer, IP and UDP headers of what take() gives. A frame over IPv4 without a tag, 42 octets of them, begins with a line, and
+    // a pair of lines, which is what processors fetch: a small one is then two lines on their way to the other side, and not three
+    MEMIF_FRAME_AT = 128,
+    MEMIF_HEADROOM = MEMIF_FRAME_AT + 42,
     MEMIF_FRAME_MORE = 22, // Ethernet header, tag of a VLAN, and a check sequence that some leave on
     MEMIF_MTU_DEFAULT = 1500,
     MEMIF_TX_TRIES = 64,    // for a full ring, before packets are dropped: some microseconds
