@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The memif driver as whole programs use it: plx-serve on one side, plx-get and plx-load on the other, over our driver on both sides and over
 ours on one and DPDK's net_memif on the other, in both roles. Nothing of the kernel is between them but the socket on which they agree."""
-# timeout: 300
+# timeout: 600
 # alone: memif polls on both sides
 import json
 import os

@@ -96,6 +96,7 @@ static struct plx_engine *server_new(const char *keylog)
     cfg.streams_max = 2048;
     cfg.buffer_memory = 64 << 20;
     cfg.key_update_packets = 40;
+    cfg.handshake_timeout = cfg.idle_timeout = PLX_SEC(120);
     cfg.tick = PLX_MS(5);
     cfg.on_tick = rotate;
     cfg.h3 = &server_handler;
@@ -199,7 +200,8 @@ static struct plx_engine *client_new(const char *keylog)
     cfg.streams_max = 1024;
     cfg.buffer_memory = 64 << 20;
     cfg.tick = PLX_MS(5);
-    cfg.handshake_timeout = PLX_SEC(60); // sanitizers are slow
+    cfg.handshake_timeout = cfg.idle_timeout =
+        PLX_SEC(120); // sanitizers are slow, and probes double their wait
     // The one packet that tells the server of a new port may be lost: a client that only listens would never be heard of again.
     cfg.keep_alive = PLX_MS(500);
     cfg.h3 = &client_handler;
