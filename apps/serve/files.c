@@ -111,6 +111,19 @@ static uint16_t status_of(int error)
     }
 }
 
+// What the cache would count it as, with so many octets of body.
+static uint64_t weight_with(const struct file *f, uint64_t body)
+{
+    return sizeof *f + strlen(f->name) + body + 512;
+}
+
+// Small files are, even for one response; larger ones when the cache can keep them, or each response would read, and hold, all of it.
+static bool is_whole(const struct file *f, const struct serve_opts *o)
+{
+    return f->size <= o->cache_file_max &&
+           (f->size <= WHOLE_MAX || weight_with(f, f->size) <= o->cache_memory);
+}
+
 static struct file *file_new(struct site *s, const char *name, int fd, const struct stat *st,
                              uint16_t *status)
 {
@@ -128,7 +141,7 @@ static struct file *file_new(struct site *s, const char *name, int fd, const str
     f->type = media_type(name);
     describe(f, st);
     bool ok = f->name != NULL;
-    if (ok && f->size <= s->opts->cache_file_max)
+    if (ok && is_whole(f, s->opts))
         ok = read_body(f, fd);
     else if (ok)
         f->fd = dup(fd), ok = f->fd >= 0;
@@ -150,7 +163,7 @@ static uint32_t bucket_of(const char *name)
 
 static uint64_t weight(const struct file *f)
 {
-    return sizeof *f + strlen(f->name) + (f->body != NULL ? f->size : 0) + 512;
+    return weight_with(f, f->body != NULL ? f->size : 0);
 }
 
 static void ring_remove(struct file *f)

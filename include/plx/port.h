@@ -144,8 +144,8 @@ struct plx_port {
 // free it with plx_port_free() after close(). Context: any thread.
 PLX_API struct plx_port *plx_port_udp(void);
 PLX_API struct plx_port *plx_port_ethdev(void); // NULL also when the library was built without DPDK
-PLX_API struct plx_port *plx_port_memif(
-    void); // memory shared with another process (DPDK's net_memif, VPP, ourselves)
+// Memory shared with another process that speaks memif 2.0: ourselves, DPDK's net_memif. One queue; needs no DPDK.
+PLX_API struct plx_port *plx_port_memif(void);
 
 // A recorder between the engine and another port: every packet that passes is appended to a pcapng file
 // (datagram ports get a made-up Ethernet/IP/UDP header), with TLS secrets beside it as the caller's key log

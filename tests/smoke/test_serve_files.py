@@ -185,21 +185,29 @@ def kept_whole(bed):
     """Files as large as one says are read once and kept, and are the same octets."""
     big, size = DATA * 60, len(DATA) * 60
 
-    def has_open(server):
+    def has_open(server, name):
         folder = f'/proc/{server.popen.pid}/fd'
-        return any(os.path.realpath(f'{folder}/{fd}') == os.path.realpath(bed.path('site/big.bin')) for fd in os.listdir(folder))
+        return any(os.path.realpath(f'{folder}/{fd}') == os.path.realpath(bed.path(f'site/{name}')) for fd in os.listdir(folder))
     for options, is_whole in (((), False), (('--cache', '8', '--cache-file', '8192'), True), (('--cache-file', str(size // 1024)), False), (('--cache-file', str(size // 1024 + 1)), True),
                               (('--cache-file', '0'), False)):
         server = bed.serve('--root', bed.path('site'), *options)
         for i in range(2):
             r = bed.get(server, '/big.bin')
             bed.check(f'big.bin {i} with {options}', r.status == 200 and r.body == big, r.status)
-        bed.check(f'big.bin is kept with {options}', has_open(server) != is_whole)
+        bed.check(f'big.bin is kept with {options}', has_open(server, 'big.bin') != is_whole)
         r = bed.get(server, '/big.bin', '-H', 'Range: bytes=4000000-4199998')
         bed.check(f'range of big.bin with {options}', r.status == 206 and r.body == big[4000000:4199999], r.status)
         r = bed.get(server, '/big.bin', '-I')
         bed.check(f'head of big.bin with {options}', r.status == 200 and r.fields.get('content-length') == str(size) and r.body == b'', r)
         bed.check(f'server with {options} ends well', server.end() == 0, server.text())
+    # As large as the whole cache, which has no room for what goes with it: kept by nobody, so it must not be read whole for each response.
+    full = bytes(5 << 20)
+    bed.write('site/full.bin', full)
+    server = bed.serve('--root', bed.path('site'), '--cache', '5', '--cache-file', '5120')
+    r = bed.get(server, '/full.bin')
+    bed.check('full.bin', r.status == 200 and r.body == full, r.status)
+    bed.check('full.bin is read in pieces', has_open(server, 'full.bin'))
+    bed.check('server of full.bin ends well', server.end() == 0, server.text())
 
 
 def main(bed):
